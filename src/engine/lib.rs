@@ -1,0 +1,4 @@
+//! (draft)
+pub mod model;
+pub mod remote;
+pub mod world;

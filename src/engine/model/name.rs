@@ -1,0 +1,85 @@
+//! Names of entries: bytes, not text, shared between the trees that hold them.
+
+use std::borrow::Borrow;
+use std::fmt;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+/// One name in a folder: 1 to 255 bytes, no `/`, no NUL, not `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct Name(Arc<[u8]>);
+
+/// Why bytes are no name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    #[error("the name is empty, `.` or `..`")]
+    Reserved,
+    #[error("the name holds a `/` or a NUL byte")]
+    Forbidden,
+    #[error("the name is longer than 255 bytes")]
+    TooLong,
+}
+
+impl Name {
+    pub const MAX_BYTES: usize = 255;
+
+    pub fn new(bytes: &[u8]) -> Result<Name, NameError> {
+        match bytes {
+            b"" | b"." | b".." => Err(NameError::Reserved),
+            _ if bytes.len() > Self::MAX_BYTES => Err(NameError::TooLong),
+            _ if bytes.iter().any(|b| matches!(b, 0 | b'/')) => Err(NameError::Forbidden),
+            _ => Ok(Name(bytes.into())),
+        }
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The name up to its last dot, and what follows the dot. `.bashrc` has no extension.
+    pub fn split_extension(&self) -> (&[u8], Option<&[u8]>) {
+        match self.0.iter().rposition(|&b| b == b'.') {
+            Some(dot) if dot > 0 => (&self.0[..dot], Some(&self.0[dot + 1..])),
+            _ => (&self.0, None),
+        }
+    }
+}
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(&self.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refuses_what_no_folder_can_hold() {
+        assert_eq!(Name::new(b""), Err(NameError::Reserved));
+        assert_eq!(Name::new(b".."), Err(NameError::Reserved));
+        assert_eq!(Name::new(b"a/b"), Err(NameError::Forbidden));
+        assert_eq!(Name::new(b"a\0"), Err(NameError::Forbidden));
+        assert_eq!(Name::new(&[b'x'; 256]), Err(NameError::TooLong));
+        assert!(Name::new(b"\xff\xfe\n-").is_ok());
+    }
+
+    #[test]
+    fn extension_is_what_follows_the_last_dot() {
+        let split = |n: &'static str| {
+            let name = Name::new(n.as_bytes()).unwrap();
+            let (stem, ext) = name.split_extension();
+            (stem.to_vec(), ext.map(<[u8]>::to_vec))
+        };
+        assert_eq!(split("a.tar.gz"), (b"a.tar".to_vec(), Some(b"gz".to_vec())));
+        assert_eq!(split(".bashrc"), (b".bashrc".to_vec(), None));
+    }
+}

@@ -1,0 +1,39 @@
+//! What the engine is handed instead of reaching for it: clock, randomness, spawning.
+//!
+//! The real world lives in `host`, a simulated one (one thread, one seed, paused clock) in `testkit`.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::model::Time;
+
+pub type Task = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+pub trait World: Send + Sync {
+    /// Wall clock; may jump, also backwards. For what people read and for mtimes only.
+    fn now(&self) -> Time;
+
+    /// Time since some fixed point; never jumps. All waiting is measured by it.
+    fn elapsed(&self) -> Duration;
+
+    fn sleep(&self, duration: Duration) -> Task;
+
+    fn random(&self) -> u64;
+
+    fn spawn(&self, task: Task);
+}
+
+/// The first of the two to be done; `None` where the time ran out first.
+pub async fn timeout<T>(
+    world: &Arc<dyn World>,
+    duration: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let future = std::pin::pin!(future);
+    match futures::future::select(future, world.sleep(duration)).await {
+        futures::future::Either::Left((value, _)) => Some(value),
+        futures::future::Either::Right(_) => None,
+    }
+}

@@ -1,4 +1,5 @@
 //! (draft)
 pub mod model;
 pub mod remote;
+pub mod store;
 pub mod world;

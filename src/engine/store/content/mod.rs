@@ -1,0 +1,1 @@
+//! (draft) Contents: versions of files' bytes.

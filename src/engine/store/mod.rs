@@ -1,0 +1,4 @@
+//! (draft) The store.
+pub mod content;
+pub mod persist;
+pub mod rows;

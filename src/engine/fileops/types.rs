@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::model::{ContentId, FileHandle, Kind, Name, NodeId, Time};
+use crate::model::{ContentId, FileHandle, Kind, NodeId, Time};
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -110,17 +110,6 @@ pub enum Need {
         content: ContentId,
         range: Range<u64>,
     },
-}
-
-/// What the kernel must forget. Sent by a thread that holds no lock and serves no request.
-#[derive(Debug)]
-pub enum Invalidation {
-    /// Attributes and pages of a node.
-    Node(NodeId),
-    /// A name, present or absent.
-    Entry { parent: NodeId, name: Name },
-    /// Everything sent before has been carried out when the sender is dropped.
-    Barrier(async_channel::Sender<()>),
 }
 
 /// Why an operation failed. `errno` is the only place where numbers come from.

@@ -346,7 +346,8 @@ fn check_of(parts: &[&[u8]]) -> [u8; 8] {
     check
 }
 
-fn store_error(error: io::Error) -> StoreError {
+/// A full disk is told apart.
+pub(super) fn store_error(error: io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Io(error),

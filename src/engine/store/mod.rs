@@ -5,3 +5,4 @@ pub mod journal;
 pub mod lock;
 pub mod persist;
 pub mod rows;
+pub mod sqlite;

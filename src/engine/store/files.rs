@@ -332,7 +332,7 @@ impl StoreFile for DirFile {
 impl DirFile {
     /// Zeros up to the end of the file; what lies past it is zero as it is.
     fn write_zeros(&self, range: Range<u64>) -> io::Result<()> {
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let end = range.end.min(self.len()?);
         let mut at = range.start;
         while at < end {

@@ -58,13 +58,15 @@ pub struct FileJournal {
     /// Writes the last of `segments`.
     current: Option<Current>,
     next_number: u64,
+    /// Of the last record that is read or written; the next has a greater one.
+    last_seq: u64,
     record: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct Segment {
     number: u64,
-    /// Of its last record; 0 where it has none.
+    /// Of the last record in it or before it; 0 while it is new.
     last_seq: u64,
 }
 
@@ -95,6 +97,7 @@ impl FileJournal {
             found,
             segments: VecDeque::new(),
             current: None,
+            last_seq: 0,
             record: Vec::new(),
         })
     }
@@ -144,10 +147,10 @@ impl FileJournal {
             .truncate(true)
             .mode(0o600)
             .open(&path)
-            .map_err(store_error)?;
+            .map_err(io_error)?;
         if let Err(error) = file.write_all_at(&self.header(), 0) {
             let _ = fs::remove_file(&path);
-            return Err(store_error(error));
+            return Err(io_error(error));
         }
         self.next_number += 1;
         self.segments.push_back(Segment { number, last_seq: 0 });
@@ -253,12 +256,15 @@ impl Journal for FileJournal {
                 "the journal was not recovered before an append",
             )));
         }
+        if seq <= self.last_seq {
+            return Err(StoreError::Io(io::Error::other("a journal record out of order")));
+        }
         self.encode(seq, deltas)?;
         let record = std::mem::take(&mut self.record);
         let current = self.writable()?;
         if let Err(error) = current.file.write_all_at(&record, current.end) {
             current.torn = current.file.set_len(current.end).is_err();
-            return Err(store_error(error));
+            return Err(io_error(error));
         }
         current.end += record.len() as u64;
         if record.capacity() <= BUFFER_BYTES {
@@ -289,16 +295,14 @@ impl Journal for FileJournal {
                 self.remove(number)?;
                 continue;
             }
-            let mut last_here = last_seq;
-            stopped = self.read_segment(number, &bytes, &mut last_here, &mut records)?;
-            // None in it: it says as much as the one before.
-            last_seq = last_here;
+            stopped = self.read_segment(number, &bytes, &mut last_seq, &mut records)?;
             segments.push_back(Segment { number, last_seq });
         }
         records.retain(|(of, _)| *of > seq);
         self.found.clear();
         self.segments = segments;
         self.current = None;
+        self.last_seq = last_seq;
         Ok(records)
     }
 
@@ -347,7 +351,7 @@ fn check_of(parts: &[&[u8]]) -> [u8; 8] {
 }
 
 /// A full disk is told apart.
-pub(super) fn store_error(error: io::Error) -> StoreError {
+pub(super) fn io_error(error: io::Error) -> StoreError {
     match error.kind() {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
         _ => StoreError::Io(error),

@@ -23,7 +23,7 @@ struct CloneRange {
     target_offset: u64,
 }
 
-const FICLONERANGE: rustix::ioctl::Opcode = opcode::write::<CloneRange>(0x94, 13);
+pub(super) const FICLONERANGE: rustix::ioctl::Opcode = opcode::write::<CloneRange>(0x94, 13);
 
 pub(super) fn copy(from: &DirFile, to: &DirFile, range: Range<u64>) -> io::Result<()> {
     let there = from.len()?;

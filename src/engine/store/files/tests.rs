@@ -225,3 +225,8 @@ fn space_is_told_in_bytes() {
     let (total, free, block) = files.space().unwrap();
     assert!(total >= free && block >= 512);
 }
+
+#[test]
+fn the_number_of_the_clone_call_is_right() {
+    assert_eq!(copy::FICLONERANGE, 0x4020_940d);
+}

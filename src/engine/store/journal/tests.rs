@@ -234,6 +234,21 @@ fn no_append_before_the_recovery() {
 }
 
 #[test]
+fn records_out_of_order_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 1..=3);
+    let mut journal = open(dir.path());
+    journal.recover(0).unwrap();
+    assert!(
+        journal.append(3, &delta(3)).is_err(),
+        "the next start would stop at it"
+    );
+    journal.append(4, &delta(4)).unwrap();
+    drop(journal);
+    assert_eq!(recovered(dir.path(), 0), [1, 2, 3, 4]);
+}
+
+#[test]
 fn a_newer_format_of_this_boot_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 1..=1);
@@ -279,7 +294,7 @@ fn append_rate() {
     let mut journal = open(dir.path());
     journal.recover(0).unwrap();
     let deltas = delta(1);
-    #[expect(clippy::disallowed_methods, reason = "a measurement")]
+    #[allow(clippy::disallowed_methods, reason = "a measurement")]
     let start = std::time::Instant::now();
     for seq in 1..=200_000 {
         journal.append(seq, &deltas).unwrap();

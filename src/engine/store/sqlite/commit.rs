@@ -218,7 +218,7 @@ fn intent(p: &mut Put<'_>, intent: &Intent) -> Result<()> {
     p.bind(intent.result.is_none())?;
     match &intent.result {
         Some(result) => state(p, result),
-        None => (0..schema::STATE_COLUMNS).try_for_each(|_| p.bind(None::<i64>)),
+        None => (0..schema::state_columns()).try_for_each(|_| p.bind(None::<i64>)),
     }
 }
 

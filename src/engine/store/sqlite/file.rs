@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::schema::APPLICATION_ID;
-use crate::store::journal::store_error as io_error;
+use crate::store::journal::io_error;
 use crate::store::persist::StoreError;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";

@@ -132,32 +132,24 @@ CREATE INDEX happened_item ON happened (item);
 CREATE INDEX happened_target ON happened (target);
 ";
 
-/// A table as rows are written to and read from it; the first column is its key.
+/// A table as rows are written to and read from it.
 pub struct Table {
     pub name: &'static str,
-    columns: &'static [&'static str],
+    /// The first is the key.
+    columns: &'static str,
     /// The columns of a state follow.
     state: bool,
 }
 
-/// How many columns a state has.
-pub const STATE_COLUMNS: usize = STATE.len();
-const STATE: &[&str] = &[
-    "parent",
-    "name",
-    "kind",
-    "mode",
-    "size",
-    "mtime",
-    "link_target",
-    "xattrs",
-    "version",
-    "file_id",
-    "content",
-];
+/// The columns of a state, wherever it is kept.
+const STATE: &str = "parent name kind mode size mtime link_target xattrs version file_id content";
+
+pub fn state_columns() -> usize {
+    STATE.split_whitespace().count()
+}
 
 impl Table {
-    const fn new(name: &'static str, columns: &'static [&'static str]) -> Table {
+    const fn new(name: &'static str, columns: &'static str) -> Table {
         Table {
             name,
             columns,
@@ -165,7 +157,7 @@ impl Table {
         }
     }
 
-    const fn with_state(name: &'static str, columns: &'static [&'static str]) -> Table {
+    const fn with_state(name: &'static str, columns: &'static str) -> Table {
         Table {
             name,
             columns,
@@ -174,8 +166,11 @@ impl Table {
     }
 
     pub fn columns(&self) -> Vec<&'static str> {
-        let state = if self.state { STATE } else { &[] };
-        self.columns.iter().chain(state).copied().collect()
+        let state = if self.state { STATE } else { "" };
+        self.columns
+            .split_whitespace()
+            .chain(state.split_whitespace())
+            .collect()
     }
 
     pub fn put_sql(&self) -> String {
@@ -189,7 +184,7 @@ impl Table {
     }
 
     pub fn remove_sql(&self) -> String {
-        format!("DELETE FROM {} WHERE {} = ?", self.name, self.columns[0])
+        format!("DELETE FROM {} WHERE {} = ?", self.name, self.columns()[0])
     }
 
     /// `rest` follows the name of the table.
@@ -199,105 +194,34 @@ impl Table {
 
     /// All rows, by key.
     pub fn all_sql(&self) -> String {
-        self.select_sql(&format!("ORDER BY {}", self.columns[0]))
+        self.select_sql(&format!("ORDER BY {}", self.columns()[0]))
     }
 }
 
 pub const LOCATION: Table = Table::new(
     "location",
-    &[
-        "id",
-        "name",
-        "url",
-        "root",
-        "by_hand",
-        "last_sync",
-        "brake",
-        "brake_needs",
-        "brake_message",
-    ],
+    "id name url root by_hand last_sync brake brake_needs brake_message",
 );
-pub const SETTING: Table = Table::new("setting", &["location", "position", "name", "value"]);
+pub const SETTING: Table = Table::new("setting", "location position name value");
 pub const ITEM: Table = Table::new(
     "item",
-    &[
-        "id",
-        "location",
-        "parent",
-        "name",
-        "node",
-        "server",
-        "pending",
-        "first_at",
-        "last_at",
-        "conflict",
-        "conflict_kind",
-        "conflict_since",
-        "problem",
-        "problem_needs",
-        "problem_message",
-        "pinned",
-        "local_only",
-    ],
+    "id location parent name node server pending first_at last_at conflict conflict_kind \
+     conflict_since problem problem_needs problem_message pinned local_only",
 );
-pub const BASE: Table = Table::with_state("base", &["item"]);
-pub const SERVER: Table = Table::with_state("server", &["item"]);
-pub const INTENT: Table = Table::with_state(
-    "intent",
-    &["item", "aspects", "digest", "from_parent", "from_name", "removal"],
-);
+pub const BASE: Table = Table::with_state("base", "item");
+pub const SERVER: Table = Table::with_state("server", "item");
+pub const INTENT: Table = Table::with_state("intent", "item aspects digest from_parent from_name removal");
 pub const NODE: Table = Table::new(
     "node",
-    &[
-        "id",
-        "kind",
-        "mode",
-        "uid",
-        "gid",
-        "rdev",
-        "size",
-        "atime",
-        "mtime",
-        "ctime",
-        "content",
-        "link_target",
-        "xattrs",
-        "listed",
-        "writing",
-        "replaced",
-    ],
+    "id kind mode uid gid rdev size atime mtime ctime content link_target xattrs listed writing replaced",
 );
 pub const CONTENT: Table = Table::new(
     "content",
-    &[
-        "id",
-        "file",
-        "size",
-        "over",
-        "over_limit",
-        "changed",
-        "whole",
-        "sealed",
-        "digest",
-    ],
+    "id file size over over_limit changed whole sealed digest",
 );
 pub const STASH: Table = Table::new(
     "stash",
-    &[
-        "id",
-        "location",
-        "target",
-        "side",
-        "kind",
-        "mode",
-        "mtime",
-        "size",
-        "content",
-        "link_target",
-        "at",
-        "why",
-        "kept",
-    ],
+    "id location target side kind mode mtime size content link_target at why kept",
 );
-pub const HISTORY: Table = Table::new("history", &["id", "at", "what", "undone", "before"]);
-pub const HAPPENED: Table = Table::new("happened", &["seq", "item", "at", "target", "what"]);
+pub const HISTORY: Table = Table::new("history", "id at what undone before");
+pub const HAPPENED: Table = Table::new("happened", "seq item at target what");

@@ -8,8 +8,12 @@
 mod commit;
 pub mod pending;
 pub mod content;
+pub mod files;
+pub mod journal;
+pub mod lock;
 pub mod persist;
 pub mod rows;
+pub mod sqlite;
 pub mod tree;
 mod tx;
 

@@ -11,7 +11,10 @@ impl Time {
 
     /// What lies outside the range is taken to its end.
     pub fn new(secs: i64, nanos: u32) -> Time {
-        Time(secs.saturating_mul(1_000_000_000).saturating_add(i64::from(nanos)))
+        Time(
+            secs.saturating_mul(1_000_000_000)
+                .saturating_add(i64::from(nanos)),
+        )
     }
 
     pub fn secs(self) -> i64 {
@@ -26,7 +29,10 @@ impl Time {
 impl std::ops::Add<std::time::Duration> for Time {
     type Output = Time;
     fn add(self, d: std::time::Duration) -> Time {
-        Time(self.0.saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
+        Time(
+            self.0
+                .saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)),
+        )
     }
 }
 

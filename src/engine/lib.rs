@@ -5,6 +5,7 @@ pub mod handle;
 pub mod model;
 pub mod remote;
 pub mod store;
+pub mod sync;
 pub mod world;
 
 pub use engine::{Engine, Options};

@@ -157,19 +157,19 @@ impl Fileops {
     }
 
     /// Makes the content one that may be written, changes it, records it.
-    fn change<R: Into<RowChange>>(
+    fn change(
         &self,
         node: NodeId,
         kill_suid: bool,
-        change: impl Fn(&Content) -> Result<R, ContentError>,
+        change: impl Fn(&Content) -> Result<bool, ContentError>,
     ) -> Op<()> {
         self.refuse_views(node)?;
         let (content, row_changed) = loop {
             let content = self.writable(node)?;
             match change(&content) {
-                Ok(changed) => break (content, changed.into().0),
+                Ok(row_changed) => break (content, row_changed),
                 // It was sealed for sending meanwhile: go on with one laid over it.
-                Err(ContentError::Sealed) => {}
+                Err(ContentError::Sealed { .. }) => {}
                 Err(error) => return Err(from_content(error)),
             }
         };
@@ -307,17 +307,11 @@ impl Fileops {
     }
 }
 
-/// Whether a content's row changed.
-pub(super) struct RowChange(pub bool);
-
-impl From<crate::store::content::RowChanged> for RowChange {
-    fn from(changed: crate::store::content::RowChanged) -> RowChange {
-        RowChange(changed.is_changed())
-    }
-}
-
 fn discard(ops: &Fileops, id: ContentId) {
-    if let Err(error) = ops.store().contents().discard(id) {
+    let contents = ops.store().contents();
+    if let Some(freed) = contents.discard(id)
+        && let Err(error) = contents.free(freed)
+    {
         tracing::warn!(content = id.0, %error, "an unused content stays on the disk");
     }
 }
@@ -338,8 +332,9 @@ fn without_set_ids(mode: u32) -> u32 {
 
 pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error: ContentError) -> OpError {
     match error {
-        ContentError::NotHere { .. } => {
-            OpError::NotHere(Need::Bytes { node, content: content.id(), range })
+        ContentError::NotHere { content: lacking, .. } => {
+            let range = if lacking == content.id() { range } else { 0..u64::MAX };
+            OpError::NotHere(Need::Bytes { node, content: lacking, range })
         }
         error => from_content(error),
     }

@@ -143,7 +143,14 @@ impl Shared {
     fn commit_gathered(&self) -> Result<(), StoreError> {
         let mut database = self.database.lock();
         let batch = self.batch.lock().take();
-        let contents: Vec<_> = batch.sync.iter().filter_map(|id| self.contents.get(*id)).collect();
+        // What is final is on the disk before its row says so. What a program still writes is
+        // synced when it is closed; cut off before, it is flagged.
+        let rows_of = batch.rows.keys().filter_map(|key| match key {
+            Key::Content(id) => self.contents.get(*id).filter(|c| c.is_sealed()),
+            _ => None,
+        });
+        let mut contents: Vec<_> = rows_of.collect();
+        contents.extend(batch.sync.iter().filter_map(|id| self.contents.get(*id)));
         let rows: Vec<Delta> = batch.rows.values().cloned().collect();
         let committed = self
             .contents
@@ -169,7 +176,9 @@ impl Shared {
             tracing::warn!(%error, "committed journal records stay");
         }
         for id in batch.garbage {
-            if let Err(error) = self.contents.discard(id) {
+            if let Some(freed) = self.contents.discard(id)
+                && let Err(error) = self.contents.free(freed)
+            {
                 tracing::warn!(content = id.0, %error, "a content that is not needed stays on the disk");
             }
         }

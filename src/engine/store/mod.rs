@@ -11,6 +11,7 @@ pub mod content;
 pub mod files;
 pub mod journal;
 pub mod lock;
+pub mod memory;
 pub mod persist;
 pub mod rows;
 pub mod sqlite;
@@ -232,12 +233,13 @@ impl Store {
     /// Content files that no row names: left by a crash between making a file and its row.
     pub fn remove_orphans(&self) -> Result<usize, StoreError> {
         let orphans = self.contents.orphans()?;
-        for number in &orphans {
-            self.files.remove(*number)?;
+        let count = orphans.len();
+        for freed in orphans {
+            self.contents.free(freed)?;
         }
         let unreferred: Vec<ContentId> = {
             let tree = self.read();
-            self.contents.ids().into_iter().filter(|id| !tree.is_referred(*id)).collect()
+            self.contents.all().iter().map(|c| c.id()).filter(|id| !tree.is_referred(*id)).collect()
         };
         if !unreferred.is_empty() {
             self.write(|tx| {
@@ -245,7 +247,7 @@ impl Store {
                 Ok::<_, StoreError>(())
             })?;
         }
-        Ok(orphans.len())
+        Ok(count)
     }
 
     /// Commits what is left and ends the committer.

@@ -175,7 +175,7 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
     let source = || -> Option<Arc<dyn Source>> {
         match &content {
             // What was written since it was prepared is not final: next time.
-            Some(content) => content.is_sealed().then(|| content.source()),
+            Some(content) => content.is_sealed().then(|| content.source(base.and_then(|b| b.content))),
             None => Some(Arc::new(Empty)),
         }
     };

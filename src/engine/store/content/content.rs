@@ -1,0 +1,259 @@
+//! One content: its state, and what can be asked of it without reading its bytes.
+//!
+//! Whoever changes a content holds the upgradable lock from beginning to end, so changes come one
+//! after the other; readers go on until the moment the state itself changes, and then see all of the
+//! change: the bytes are in the file before the state speaks of them.
+
+use std::io;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use parking_lot::RwLock;
+
+use super::contents::{Freed, Store};
+use super::map::{self, Blocks, MAP};
+use super::overlay::Overlay;
+use super::{BLOCK, ContentError};
+use crate::model::{ContentId, Digest};
+use crate::store::persist::StoreFile;
+use crate::store::rows::{ContentRow, Over};
+
+/// A version of a file's bytes. Used by many threads at once.
+pub struct Content {
+    id: ContentId,
+    pub(super) store: Arc<Store>,
+    pub(super) state: RwLock<State>,
+}
+
+/// There may be a million of these: what only large contents need is behind one pointer.
+pub(super) struct State {
+    pub file: u64,
+    pub size: u64,
+    pub digest: Option<Digest>,
+    pub whole: bool,
+    pub sealed: bool,
+    /// The file may be longer than `size`, with bytes that are no longer part of the content.
+    pub tail: AtomicBool,
+    /// Written to since the last sync, or not known.
+    pub dirty: AtomicBool,
+    /// One block at most: it matched its digest in this run.
+    pub checked: AtomicBool,
+    pub large: Option<Box<Large>>,
+}
+
+#[derive(Default)]
+pub(super) struct Large {
+    pub overlay: Option<Overlay>,
+    /// Of a sealed content of more than one block.
+    pub blocks: OnceLock<Blocks>,
+}
+
+impl State {
+    /// As a row has it. What is not whole is never written to, whatever the row says.
+    pub fn load(file: u64, size: u64, whole: bool, sealed: bool, digest: Option<Digest>) -> State {
+        let sealed = sealed || !whole;
+        State {
+            file,
+            size,
+            digest,
+            whole,
+            sealed,
+            tail: AtomicBool::new(!sealed),
+            dirty: AtomicBool::new(true),
+            checked: AtomicBool::new(false),
+            large: (sealed && size > BLOCK).then(Box::default),
+        }
+    }
+
+    pub fn mutable(file: u64, size: u64) -> State {
+        State {
+            tail: AtomicBool::new(false),
+            ..State::load(file, size, true, false, None)
+        }
+    }
+
+    pub fn overlay(&self) -> Option<&Overlay> {
+        self.large.as_ref()?.overlay.as_ref()
+    }
+
+    pub fn overlay_mut(&mut self) -> Option<&mut Overlay> {
+        self.large.as_mut()?.overlay.as_mut()
+    }
+
+    pub fn set_dirty(&self) {
+        self.dirty.store(true, Ordering::Release);
+    }
+}
+
+impl Content {
+    pub(super) fn new(id: ContentId, store: Arc<Store>, state: State) -> Content {
+        Content {
+            id,
+            store,
+            state: RwLock::new(state),
+        }
+    }
+
+    pub(super) fn set_overlay(&self, overlay: Overlay) {
+        self.state.write().large.get_or_insert_default().overlay = Some(overlay);
+    }
+
+    /// As it is now, for the journal.
+    pub fn row(&self) -> ContentRow {
+        let state = self.state.read();
+        let overlay = state.overlay();
+        ContentRow {
+            id: self.id,
+            file: state.file,
+            size: state.size,
+            over: overlay.map(|overlay| Over {
+                content: overlay.under_id,
+                limit: overlay.limit,
+            }),
+            changed: overlay.map_or_else(Vec::new, |overlay| overlay.changed.as_slice().to_vec()),
+            whole: state.whole,
+            sealed: state.sealed,
+            digest: state.digest,
+        }
+    }
+
+    pub fn id(&self) -> ContentId {
+        self.id
+    }
+
+    pub fn size(&self) -> u64 {
+        self.state.read().size
+    }
+
+    /// All bytes are here.
+    pub fn is_whole(&self) -> bool {
+        self.state.read().whole
+    }
+
+    /// Never written again.
+    pub fn is_sealed(&self) -> bool {
+        self.state.read().sealed
+    }
+
+    /// Of a sealed content that is whole, or was.
+    pub fn digest(&self) -> Option<Digest> {
+        self.state.read().digest
+    }
+
+    /// The content this one lies over.
+    pub fn over(&self) -> Option<ContentId> {
+        self.state.read().overlay().map(|overlay| overlay.under_id)
+    }
+
+    pub(super) fn under(&self) -> Option<Arc<Content>> {
+        self.state.read().overlay()?.under.clone()
+    }
+
+    pub(super) fn file(&self) -> u64 {
+        self.state.read().file
+    }
+
+    /// Ranges within this one that are not here, as whole blocks cut to the size. Where the map
+    /// cannot be read nothing is here.
+    pub fn missing(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let state = self.state.read();
+        let end = range.end.min(state.size);
+        if state.whole || range.start >= end {
+            return Vec::new();
+        }
+        let blocks = self.blocks(&state).ok().flatten();
+        let mut missing: Vec<Range<u64>> = Vec::new();
+        for block in range.start / BLOCK..map::count(end) {
+            if blocks.is_some_and(|blocks| blocks.is_present(block)) {
+                continue;
+            }
+            let bytes = map::bytes_of(block, state.size);
+            match missing.last_mut() {
+                Some(last) if last.end == bytes.start => last.end = bytes.end,
+                _ => missing.push(bytes),
+            }
+        }
+        missing
+    }
+
+    /// Bytes that are here.
+    pub fn present_bytes(&self) -> u64 {
+        let size = self.size();
+        let missing: u64 = self
+            .missing(0..size)
+            .iter()
+            .map(|range| range.end - range.start)
+            .sum();
+        size - missing
+    }
+
+    /// Bytes on the disk, its own alone: not those of the content under it.
+    pub fn disk_bytes(&self) -> io::Result<u64> {
+        let file = self.file();
+        let mut bytes = 0;
+        for number in [file, file | MAP] {
+            if let Some(file) = self.store.handles.find(number)? {
+                bytes += file.disk_bytes()?;
+            }
+        }
+        Ok(bytes)
+    }
+
+    /// Drops all bytes of a sealed server's version, which can be fetched again; the digest stays.
+    /// They are no longer served, and `file` is where they will come to; the file they were in is
+    /// freed once the new row is committed. Nothing may lie over this.
+    pub fn evict(&self, file: u64) -> Result<Freed, ContentError> {
+        let mut state = self.state.write();
+        if !state.sealed {
+            return Err(ContentError::Io(io::Error::other(
+                "a content that is written to cannot be evicted",
+            )));
+        }
+        let freed = Freed(state.file);
+        let empty = state.size == 0;
+        *state = State::load(file, state.size, empty, true, state.digest);
+        Ok(freed)
+    }
+
+    /// What is known of the blocks of a sealed content, `None` for one block at most.
+    pub(super) fn blocks<'s>(&self, state: &'s State) -> io::Result<Option<&'s Blocks>> {
+        if state.size <= BLOCK || !state.sealed {
+            return Ok(None);
+        }
+        let Some(large) = &state.large else {
+            return Ok(None);
+        };
+        if let Some(blocks) = large.blocks.get() {
+            return Ok(Some(blocks));
+        }
+        let blocks = Blocks::load(
+            &self.store.handles,
+            self.id.0,
+            state.file,
+            state.size,
+            state.whole,
+        )?;
+        // Another thread may have been first; what it has may already know more.
+        Ok(Some(large.blocks.get_or_init(|| blocks)))
+    }
+
+    pub(super) fn is_dirty(&self) -> bool {
+        self.state.read().dirty.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_dirty(&self) {
+        self.state.read().set_dirty();
+    }
+
+    /// Hands up the files to sync. Whatever is written from now on makes it dirty again.
+    pub(super) fn begin_sync(&self, files: &mut Vec<Arc<dyn StoreFile>>) -> io::Result<()> {
+        self.trim()?;
+        let state = self.state.read();
+        state.dirty.store(false, Ordering::Release);
+        for number in [state.file, state.file | MAP] {
+            files.extend(self.store.handles.find(number)?);
+        }
+        Ok(())
+    }
+}

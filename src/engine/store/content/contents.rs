@@ -1,0 +1,223 @@
+//! All contents of a store.
+
+use std::collections::HashMap;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use parking_lot::RwLock;
+
+use super::content::{Content, State};
+use super::handles::Handles;
+use super::map::MAP;
+use super::overlay::Overlay;
+use super::{COPIED_WHOLE, ContentError, RangeSet};
+use crate::model::{ContentId, Digest};
+use crate::store::persist::{Files, StoreFile};
+use crate::store::rows::ContentRow;
+
+/// Bit in the number of a file that makes it a passing copy.
+pub(super) const PASSING: u64 = 1 << 61;
+
+/// How many files one sync has open at once.
+const SYNCED_AT_ONCE: usize = 256;
+
+/// All contents of a store. Cheap to clone; every method may be called by many threads.
+#[derive(Clone)]
+pub struct Contents {
+    pub(super) shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    pub store: Arc<Store>,
+    pub all: RwLock<HashMap<ContentId, Arc<Content>>>,
+}
+
+/// What every content needs of the store.
+pub(super) struct Store {
+    pub handles: Handles,
+    passing: AtomicU64,
+}
+
+/// The number of a file that no content needs once the row that says so is committed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[must_use = "the file stays until it is freed"]
+pub struct Freed(pub(super) u64);
+
+impl Freed {
+    /// For telling it in a log.
+    pub fn number(self) -> u64 {
+        self.0
+    }
+}
+
+impl Contents {
+    /// Touches no file. A row over a content that does not exist, or is not older, is kept and reads
+    /// as damaged.
+    pub fn new(files: Arc<dyn Files>, rows: Vec<ContentRow>) -> Contents {
+        let store = Arc::new(Store {
+            handles: Handles::new(files),
+            passing: AtomicU64::new(0),
+        });
+        let mut all = HashMap::with_capacity(rows.len());
+        let mut over = Vec::new();
+        for row in rows {
+            if let Some(under) = row.over {
+                over.push((row.id, under, row.changed));
+            }
+            let state = State::load(row.file, row.size, row.whole, row.sealed, row.digest);
+            all.insert(row.id, Arc::new(Content::new(row.id, store.clone(), state)));
+        }
+        for (id, under, changed) in over {
+            let below = all.get(&under.content).filter(|below| below.id() < id).cloned();
+            let overlay = Overlay::load(under, below, RangeSet::from_ranges(changed));
+            all[&id].set_overlay(overlay);
+        }
+        Contents {
+            shared: Arc::new(Shared {
+                store,
+                all: RwLock::new(all),
+            }),
+        }
+    }
+
+    pub fn get(&self, id: ContentId) -> Option<Arc<Content>> {
+        self.shared.all.read().get(&id).cloned()
+    }
+
+    /// Every content, in no order.
+    pub fn all(&self) -> Vec<Arc<Content>> {
+        self.shared.all.read().values().cloned().collect()
+    }
+
+    /// Mutable, empty, whole.
+    pub fn create(&self, id: ContentId, file: u64) -> Result<Arc<Content>, ContentError> {
+        self.shared.store.handles.create(file)?;
+        Ok(self.add(id, State::mutable(file, 0)))
+    }
+
+    /// A version the server has: nothing of it is here yet, unless it is empty. The file is made
+    /// at the first fill.
+    pub fn expect(&self, id: ContentId, file: u64, size: u64) -> Arc<Content> {
+        let digest = (size == 0).then(|| Digest::of(b""));
+        self.add(id, State::load(file, size, size == 0, true, digest))
+    }
+
+    /// A mutable content that begins as `of`, which must be whole and is sealed. Up to
+    /// [`COPIED_WHOLE`] it is a copy; a larger one is laid over `of`, which must then stay whole
+    /// as long as this refers to it.
+    pub fn derive(&self, of: &Arc<Content>, id: ContentId, file: u64) -> Result<Arc<Content>, ContentError> {
+        of.seal()?;
+        let size = of.size();
+        if size > COPIED_WHOLE && of.id() < id {
+            self.shared.store.handles.create(file)?;
+            let content = Content::new(id, self.shared.store.clone(), State::mutable(file, size));
+            content.set_overlay(Overlay::new(of.clone(), size));
+            return Ok(self.insert(content));
+        }
+        let copy = self.create(id, file)?;
+        if let Err(error) = copy.copy_of(of, size) {
+            // Nothing refers to it: what stays behind would be an orphan.
+            if let Some(freed) = self.discard(id) {
+                let _ = self.free(freed);
+            }
+            return Err(error);
+        }
+        Ok(copy)
+    }
+
+    /// Forgets a content that nothing refers to. Its file goes with [`free`](Self::free), once its
+    /// row is gone from the database. `None` where there is no such content.
+    pub fn discard(&self, id: ContentId) -> Option<Freed> {
+        let content = self.shared.all.write().remove(&id)?;
+        Some(Freed(content.file()))
+    }
+
+    /// Removes a freed file and its map. A file that was never made is fine.
+    pub fn free(&self, freed: Freed) -> io::Result<()> {
+        self.shared.store.handles.remove(freed.0 | MAP)?;
+        self.shared.store.handles.remove(freed.0)
+    }
+
+    /// Files that no content has, as a crash leaves them, each to be removed with
+    /// [`free`](Self::free). Asked at start-up, before anything is made.
+    pub fn orphans(&self) -> io::Result<Vec<Freed>> {
+        let mut files = self.shared.store.handles.files.list()?;
+        for file in &mut files {
+            *file &= !MAP;
+        }
+        files.sort_unstable();
+        files.dedup();
+        let known: std::collections::HashSet<u64> = self
+            .shared
+            .all
+            .read()
+            .values()
+            .map(|content| content.file())
+            .collect();
+        Ok(files
+            .into_iter()
+            .filter(|file| !known.contains(file))
+            .map(Freed)
+            .collect())
+    }
+
+    /// Everything written to these, and to what they lie over, is on the disk when it returns.
+    pub fn sync(&self, contents: &[Arc<Content>]) -> io::Result<()> {
+        let mut todo: Vec<Arc<Content>> = Vec::new();
+        for content in contents {
+            let mut next = Some(content.clone());
+            while let Some(content) = next {
+                next = content.under();
+                todo.push(content);
+            }
+        }
+        todo.sort_unstable_by_key(|content| content.id());
+        todo.dedup_by_key(|content| content.id());
+        todo.retain(|content| content.is_dirty());
+        for some in todo.chunks(SYNCED_AT_ONCE / 2) {
+            self.sync_some(some)?;
+        }
+        Ok(())
+    }
+
+    fn sync_some(&self, contents: &[Arc<Content>]) -> io::Result<()> {
+        let mut files = Vec::new();
+        let result = contents
+            .iter()
+            .try_for_each(|content| content.begin_sync(&mut files))
+            .and_then(|()| self.shared.store.handles.files.sync(&files));
+        if result.is_err() {
+            contents.iter().for_each(|content| content.set_dirty());
+        }
+        result
+    }
+
+    fn add(&self, id: ContentId, state: State) -> Arc<Content> {
+        self.insert(Content::new(id, self.shared.store.clone(), state))
+    }
+
+    fn insert(&self, content: Content) -> Arc<Content> {
+        let content = Arc::new(content);
+        let before = self.shared.all.write().insert(content.id(), content.clone());
+        debug_assert!(before.is_none(), "the id of a content was used twice");
+        content
+    }
+}
+
+impl Store {
+    /// A file that is gone when the last descriptor of it is closed: `fill` writes it.
+    pub fn passing_copy(
+        &self,
+        fill: impl FnOnce(&Arc<dyn StoreFile>) -> Result<(), ContentError>,
+    ) -> Result<std::os::fd::OwnedFd, ContentError> {
+        let number = PASSING | self.passing.fetch_add(1, Ordering::Relaxed);
+        let files = &self.handles.files;
+        // One that a crash left may have the number.
+        files.remove(number)?;
+        let file = files.create(number)?;
+        let result = fill(&file).and_then(|()| Ok(file.descriptor()?));
+        files.remove(number)?;
+        result
+    }
+}

@@ -20,7 +20,13 @@ impl Fileops {
         Ok(attr_of(self.store(), live))
     }
 
-    pub fn setattr(&self, _caller: Caller, node: NodeId, handle: Option<FileHandle>, set: &SetAttr) -> Op<Attr> {
+    pub fn setattr(
+        &self,
+        _caller: Caller,
+        node: NodeId,
+        handle: Option<FileHandle>,
+        set: &SetAttr,
+    ) -> Op<Attr> {
         self.refuse_views(node)?;
         if node == NodeId::ROOT {
             return Err(OpError::NotPermitted);
@@ -73,19 +79,36 @@ impl Fileops {
         }
         let tree = self.store().read();
         let live = tree.node(node).ok_or(OpError::Stale)?;
-        live.row.link_target.as_deref().map(<[u8]>::to_vec).ok_or(OpError::Invalid)
+        live.row
+            .link_target
+            .as_deref()
+            .map(<[u8]>::to_vec)
+            .ok_or(OpError::Invalid)
     }
 
     pub fn statfs(&self) -> Op<Statfs> {
-        let (total, free, block_bytes) =
-            self.store().files().space().map_err(|e| super::errors::from_io(&e))?;
+        let (total, free, block_bytes) = self
+            .store()
+            .files()
+            .space()
+            .map_err(|e| super::errors::from_io(&e))?;
         let block_bytes = block_bytes.max(512);
         let free = free / block_bytes;
-        Ok(Statfs { block_bytes, blocks: total / block_bytes, free, files: u64::from(u32::MAX), files_free: free })
+        Ok(Statfs {
+            block_bytes,
+            blocks: total / block_bytes,
+            free,
+            files: u64::from(u32::MAX),
+            files_free: free,
+        })
     }
 
     pub(super) fn refuse_views(&self, node: NodeId) -> Op<()> {
-        if super::views::is_view(node) { Err(OpError::ReadOnly) } else { Ok(()) }
+        if super::views::is_view(node) {
+            Err(OpError::ReadOnly)
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -140,9 +163,14 @@ pub(super) fn attr_of(store: &Store, live: &Live) -> Attr {
         _ => row.size,
     };
     // What is not here counts as if it were: programs take a file without blocks for a hole.
-    let own = row.content.and_then(|id| store.contents().get(id)).filter(|c| !c.is_sealed());
+    let own = row
+        .content
+        .and_then(|id| store.contents().get(id))
+        .filter(|c| !c.is_sealed());
     let blocks = match own {
-        Some(content) => content.disk_bytes().map_or(size.div_ceil(512), |b| b.div_ceil(512)),
+        Some(content) => content
+            .disk_bytes()
+            .map_or(size.div_ceil(512), |b| b.div_ceil(512)),
         None => size.div_ceil(512),
     };
     Attr {

@@ -33,11 +33,15 @@ pub(super) fn is_local_only(tree: &Tree, folder: ItemId, name: &Name, kind: Kind
     if matches!(kind, Kind::Special(_)) {
         return true;
     }
-    let Some(item) = tree.item(folder) else { return false };
+    let Some(item) = tree.item(folder) else {
+        return false;
+    };
     if item.local_only {
         return true;
     }
-    let Some(location) = tree.location(item.location) else { return false };
+    let Some(location) = tree.location(item.location) else {
+        return false;
+    };
     if location.ignored.is_empty() {
         return false;
     }
@@ -48,16 +52,24 @@ pub(super) fn is_local_only(tree: &Tree, folder: ItemId, name: &Name, kind: Kind
 
 /// Whether the place of an item is in the hands of a remote.
 fn is_handed_over(item: &Item) -> bool {
-    item.sending.as_ref().is_some_and(|i| i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE | Aspects::CREATE))
+    item.sending.as_ref().is_some_and(|i| {
+        i.aspects
+            .intersects(Aspects::PLACE | Aspects::REMOVE | Aspects::CREATE)
+    })
 }
 
 fn server_kind(tree: &Tree, item: &Item) -> Option<Kind> {
-    item.base.as_deref().or_else(|| tree.server_state(item)).map(|s| s.meta.kind)
+    item.base
+        .as_deref()
+        .or_else(|| tree.server_state(item))
+        .map(|s| s.meta.kind)
 }
 
 /// The item that stood at a place on the server when it was moved aside or removed here.
 fn claimant(tree: &Tree, folder: ItemId, name: &Name, kind: Kind) -> Option<ItemId> {
-    let id = tree.base_child(folder, name.as_bytes()).or_else(|| tree.server_child(folder, name.as_bytes()))?;
+    let id = tree
+        .base_child(folder, name.as_bytes())
+        .or_else(|| tree.server_child(folder, name.as_bytes()))?;
     let item = tree.item(id)?;
     if is_handed_over(item) || item.local_only {
         return None;
@@ -76,7 +88,11 @@ fn claimant(tree: &Tree, folder: ItemId, name: &Name, kind: Kind) -> Option<Item
 pub(super) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) -> ItemId {
     let id = ItemId(tx.new_id());
     let local_only = is_local_only(tx.tree(), folder, &entry.name, kind);
-    let location = tx.tree().item(folder).map(|i| i.location).expect("the folder was looked up in this step");
+    let location = tx
+        .tree()
+        .item(folder)
+        .map(|i| i.location)
+        .expect("the folder was looked up in this step");
     tx.put_item(Item {
         id,
         location,
@@ -149,7 +165,11 @@ pub(super) fn bind_moved(
     let node = item.entry.as_ref().ok_or(OpError::Stale)?.node;
     let kind = tree.node(node).ok_or(OpError::Stale)?.row.kind;
     let known = item.base.is_some() || item.sending.is_some();
-    let entry = Entry { parent, name: name.clone(), node };
+    let entry = Entry {
+        parent,
+        name: name.clone(),
+        node,
+    };
 
     let takes = match over.and_then(|id| tree.item(id)) {
         Some(over) => {
@@ -192,15 +212,34 @@ pub(super) fn bind_moved(
 
 /// Swaps the entries of two items.
 pub(super) fn bind_exchanged(tx: &mut Tx<'_>, a: ItemId, b: ItemId) -> Op<()> {
-    let entry = |id: ItemId, tx: &Tx<'_>| tx.tree().item(id).and_then(|i| i.entry.clone()).ok_or(OpError::Stale);
+    let entry = |id: ItemId, tx: &Tx<'_>| {
+        tx.tree()
+            .item(id)
+            .and_then(|i| i.entry.clone())
+            .ok_or(OpError::Stale)
+    };
     let (at_a, at_b) = (entry(a, tx)?, entry(b, tx)?);
     let is_folder = |n: NodeId| tx.tree().node(n).is_some_and(|l| l.row.kind == Kind::Folder);
-    let on_server = |id: ItemId| tx.tree().item(id).is_some_and(|i| i.base.is_some() || i.sending.is_some());
+    let on_server = |id: ItemId| {
+        tx.tree()
+            .item(id)
+            .is_some_and(|i| i.base.is_some() || i.sending.is_some())
+    };
     let folders = is_folder(at_a.node) || is_folder(at_b.node);
     if !folders && on_server(a) != on_server(b) {
         // A program saves by exchange: the items stay with their paths and swap nodes.
-        tx.edit_item(a, |item| item.entry = Some(Entry { node: at_b.node, ..at_a }));
-        tx.edit_item(b, |item| item.entry = Some(Entry { node: at_a.node, ..at_b }));
+        tx.edit_item(a, |item| {
+            item.entry = Some(Entry {
+                node: at_b.node,
+                ..at_a
+            })
+        });
+        tx.edit_item(b, |item| {
+            item.entry = Some(Entry {
+                node: at_a.node,
+                ..at_b
+            })
+        });
     } else {
         tx.edit_item(a, |item| item.entry = Some(at_b));
         tx.edit_item(b, |item| item.entry = Some(at_a));
@@ -216,8 +255,12 @@ pub(super) fn bind_exchanged(tx: &mut Tx<'_>, a: ItemId, b: ItemId) -> Op<()> {
 fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
     let Some(item) = tx.tree().item(id) else { return };
     let Some(entry) = item.entry.clone() else { return };
-    let Some(folder) = tx.tree().folder_item(entry.parent) else { return };
-    let Some(live) = tx.tree().node(entry.node) else { return };
+    let Some(folder) = tx.tree().folder_item(entry.parent) else {
+        return;
+    };
+    let Some(live) = tx.tree().node(entry.node) else {
+        return;
+    };
     let on_server = item.base.is_some() || item.sending.is_some() || tx.tree().server_state(item).is_some();
     let local_only = !on_server && is_local_only(tx.tree(), folder, &entry.name, live.row.kind);
     let was = item.local_only;
@@ -225,14 +268,18 @@ fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
     if local_only != was {
         tx.edit_item(id, |item| item.local_only = local_only);
         tx.relog(id);
-        children.into_iter().for_each(|child| refresh_local_only(tx, child));
+        children
+            .into_iter()
+            .for_each(|child| refresh_local_only(tx, child));
     }
 }
 
 /// Lets a node go that no name, no open file and no reference of the kernel holds.
 pub(crate) fn reap(tx: &mut Tx<'_>, node: NodeId) {
     let unused = tx.tree().node(node).is_some_and(|live| {
-        live.links.is_empty() && live.opens == 0 && live.lookups.load(std::sync::atomic::Ordering::Relaxed) == 0
+        live.links.is_empty()
+            && live.opens == 0
+            && live.lookups.load(std::sync::atomic::Ordering::Relaxed) == 0
     });
     if unused && node != NodeId::ROOT {
         tx.remove_node(node);

@@ -23,13 +23,20 @@ impl Fileops {
             let tree = self.store().read();
             let live = tree.node(node).ok_or(OpError::Stale)?;
             if live.row.kind != Kind::File {
-                return Err(if live.row.kind == Kind::Folder { OpError::IsFolder } else { OpError::Invalid });
+                return Err(if live.row.kind == Kind::Folder {
+                    OpError::IsFolder
+                } else {
+                    OpError::Invalid
+                });
             }
         }
         if mode.write && mode.truncate {
             self.set_size(node, 0, None)?;
         }
-        Ok(Opened { handle: self.count_open(node, mode.write), keep_cache: true })
+        Ok(Opened {
+            handle: self.count_open(node, mode.write),
+            keep_cache: true,
+        })
     }
 
     /// Fills `buf`; short only at the end of the file.
@@ -41,13 +48,25 @@ impl Fileops {
             let tree = self.store().read();
             tree.node(node).ok_or(OpError::Stale)?.row.content
         };
-        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else { return Ok(0) };
+        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else {
+            return Ok(0);
+        };
         read_content(node, &content, offset, buf)
     }
 
     /// All of `data` or an error. `kill_suid` as FUSE asks for it.
-    pub fn write(&self, node: NodeId, _handle: FileHandle, offset: u64, data: &[u8], kill_suid: bool) -> Op<()> {
-        if offset.checked_add(data.len() as u64).is_none_or(|end| end > MAX_SIZE) {
+    pub fn write(
+        &self,
+        node: NodeId,
+        _handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        kill_suid: bool,
+    ) -> Op<()> {
+        if offset
+            .checked_add(data.len() as u64)
+            .is_none_or(|end| end > MAX_SIZE)
+        {
             return Err(OpError::TooLarge);
         }
         self.change(node, kill_suid, |content| content.write_at(offset, data))
@@ -72,8 +91,18 @@ impl Fileops {
         self.change(node, false, |content| content.truncate(size))
     }
 
-    pub fn allocate(&self, node: NodeId, _handle: FileHandle, offset: u64, len: u64, how: Allocate) -> Op<()> {
-        let end = offset.checked_add(len).filter(|end| *end <= MAX_SIZE).ok_or(OpError::TooLarge)?;
+    pub fn allocate(
+        &self,
+        node: NodeId,
+        _handle: FileHandle,
+        offset: u64,
+        len: u64,
+        how: Allocate,
+    ) -> Op<()> {
+        let end = offset
+            .checked_add(len)
+            .filter(|end| *end <= MAX_SIZE)
+            .ok_or(OpError::TooLarge)?;
         let range = offset..end;
         self.change(node, false, |content| match how {
             Allocate::Extend => content.allocate(range.clone(), false),
@@ -106,14 +135,21 @@ impl Fileops {
         if !content.is_whole() {
             return Ok(if data { offset } else { size });
         }
-        content.seek(offset, data).map_err(from_content)?.ok_or(OpError::PastEnd)
+        content
+            .seek(offset, data)
+            .map_err(from_content)?
+            .ok_or(OpError::PastEnd)
     }
 
     /// The last descriptor of this open file is gone.
     pub fn release(&self, node: NodeId, handle: FileHandle) {
-        let Some(file) = self.0.handles.lock().remove_file(handle) else { return };
+        let Some(file) = self.0.handles.lock().remove_file(handle) else {
+            return;
+        };
         let (last_writer, unused) = self.store().with_live(|tree| {
-            let Some(live) = tree.live_mut(file.node) else { return (false, false) };
+            let Some(live) = tree.live_mut(file.node) else {
+                return (false, false);
+            };
             live.opens = live.opens.saturating_sub(1);
             live.writers = live.writers.saturating_sub(u32::from(file.write));
             let lookups = live.lookups.load(std::sync::atomic::Ordering::Relaxed);
@@ -151,7 +187,10 @@ impl Fileops {
             tree.node(node).and_then(|l| l.row.content)
         };
         if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
-            self.store().contents().sync(&[content]).map_err(|e| super::errors::from_io(&e))?;
+            self.store()
+                .contents()
+                .sync(&[content])
+                .map_err(|e| super::errors::from_io(&e))?;
         }
         self.store().flush().map_err(OpError::from)
     }
@@ -189,7 +228,7 @@ impl Fileops {
                 tx.touch_content(content.id());
             }
             record_write(tx, node);
-            Ok(())
+            Ok::<_, OpError>(())
         })?;
         self.close_if_unopened(node)
     }
@@ -288,7 +327,8 @@ impl Fileops {
     fn close_if_unopened(&self, node: NodeId) -> Op<()> {
         let open = {
             let tree = self.store().read();
-            tree.node(node).is_none_or(|live| live.writers > 0 || !live.row.writing)
+            tree.node(node)
+                .is_none_or(|live| live.writers > 0 || !live.row.writing)
         };
         if open {
             return Ok(());
@@ -333,8 +373,16 @@ fn without_set_ids(mode: u32) -> u32 {
 pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error: ContentError) -> OpError {
     match error {
         ContentError::NotHere { content: lacking, .. } => {
-            let range = if lacking == content.id() { range } else { 0..u64::MAX };
-            OpError::NotHere(Need::Bytes { node, content: lacking, range })
+            let range = if lacking == content.id() {
+                range
+            } else {
+                0..u64::MAX
+            };
+            OpError::NotHere(Need::Bytes {
+                node,
+                content: lacking,
+                range,
+            })
         }
         error => from_content(error),
     }
@@ -342,5 +390,7 @@ pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error
 
 pub(super) fn read_content(node: NodeId, content: &Content, offset: u64, buf: &mut [u8]) -> Op<usize> {
     let end = offset.saturating_add(buf.len() as u64).min(content.size());
-    content.read_at(offset, buf).map_err(|error| not_here(node, content, offset..end.max(offset), error))
+    content
+        .read_at(offset, buf)
+        .map_err(|error| not_here(node, content, offset..end.max(offset), error))
 }

@@ -33,13 +33,29 @@ impl Fileops {
                 .and_then(|item| item.entry.as_ref())
                 .map_or(NodeId::ROOT, |entry| entry.parent);
             entries = Vec::with_capacity(live.children.len() + 2);
-            entries.push(FolderEntry { node, kind: Kind::Folder, name: b".".to_vec() });
-            entries.push(FolderEntry { node: above, kind: Kind::Folder, name: b"..".to_vec() });
+            entries.push(FolderEntry {
+                node,
+                kind: Kind::Folder,
+                name: b".".to_vec(),
+            });
+            entries.push(FolderEntry {
+                node: above,
+                kind: Kind::Folder,
+                name: b"..".to_vec(),
+            });
             for (name, id) in &live.children {
-                let Some(entry) = tree.item(*id).and_then(|i| i.entry.as_ref()) else { continue };
-                let Some(child) = tree.node(entry.node) else { continue };
+                let Some(entry) = tree.item(*id).and_then(|i| i.entry.as_ref()) else {
+                    continue;
+                };
+                let Some(child) = tree.node(entry.node) else {
+                    continue;
+                };
                 let name = name.as_bytes().to_vec();
-                entries.push(FolderEntry { node: entry.node, kind: child.row.kind, name });
+                entries.push(FolderEntry {
+                    node: entry.node,
+                    kind: child.row.kind,
+                    name,
+                });
             }
         }
         Ok(self.0.handles.lock().add_folder(Arc::new(Picture(entries))))
@@ -74,14 +90,18 @@ impl Fileops {
         for (index, entry) in picture.0.iter().enumerate().skip(position as usize) {
             let after = index as u64 + 1;
             if views::is_view(entry.node) {
-                let Ok(attr) = self.view_attr_in(&tree, entry.node) else { continue };
+                let Ok(attr) = self.view_attr_in(&tree, entry.node) else {
+                    continue;
+                };
                 if !take(entry, after, &attr) {
                     break;
                 }
                 continue;
             }
             // What went since the picture was taken is left out.
-            let Some(live) = tree.node(entry.node) else { continue };
+            let Some(live) = tree.node(entry.node) else {
+                continue;
+            };
             let attr = attr_of(self.store(), live);
             if !take(entry, after, &attr) {
                 break;

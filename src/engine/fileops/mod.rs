@@ -29,8 +29,8 @@ pub(crate) use bind::reap;
 
 pub use crate::store::Invalidation;
 pub use types::{
-    Allocate, Attr, Caller, FolderEntry, Need, OpError, OpenMode, Opened, RenameMode, SetAttr, SetTime, Statfs,
-    XattrMode,
+    Allocate, Attr, Caller, FolderEntry, Need, OpError, OpenMode, Opened, RenameMode, SetAttr, SetTime,
+    Statfs, XattrMode,
 };
 
 use crate::store::Store;
@@ -60,7 +60,12 @@ struct Inner {
 impl Fileops {
     pub fn new(store: Store, owner: Option<(u32, u32)>) -> Fileops {
         let handles = Mutex::new(Handles::default());
-        Fileops(Arc::new(Inner { store, handles, owner, provider: OnceLock::new() }))
+        Fileops(Arc::new(Inner {
+            store,
+            handles,
+            owner,
+            provider: OnceLock::new(),
+        }))
     }
 
     /// Who fetches; given once.

@@ -6,7 +6,7 @@ use crate::model::{FileHandle, Kind, Name, NameError, NodeId};
 use crate::store::Tx;
 use crate::store::rows::{Entry, Node};
 
-use super::attrs::{attr_of, no_xattrs, referenced, touch_folder};
+use super::attrs::{no_xattrs, referenced, touch_folder};
 use super::handles::OpenFile;
 use super::{Attr, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, views};
 
@@ -43,7 +43,11 @@ impl Fileops {
             }
             return Err(OpError::NotFound);
         };
-        let node = tree.item(*id).and_then(|i| i.entry.as_ref()).ok_or(OpError::NotFound)?.node;
+        let node = tree
+            .item(*id)
+            .and_then(|i| i.entry.as_ref())
+            .ok_or(OpError::NotFound)?
+            .node;
         let live = tree.node(node).ok_or(OpError::NotFound)?;
         Ok(referenced(self.store(), live))
     }
@@ -61,7 +65,9 @@ impl Fileops {
         let unused = {
             let tree = self.store().read();
             let Some(live) = tree.node(node) else { return };
-            let left = live.lookups.fetch_sub(count.min(live.lookups.load(Relaxed)), Relaxed);
+            let left = live
+                .lookups
+                .fetch_sub(count.min(live.lookups.load(Relaxed)), Relaxed);
             left <= count && live.links.is_empty() && live.opens == 0
         };
         if unused {
@@ -119,7 +125,13 @@ impl Fileops {
     ) -> Op<(Attr, Opened)> {
         let attr = self.make(caller, parent, name, Kind::File, mode, |_| {})?;
         let handle = self.count_open(attr.node, open.write);
-        Ok((attr, Opened { handle, keep_cache: true }))
+        Ok((
+            attr,
+            Opened {
+                handle,
+                keep_cache: true,
+            },
+        ))
     }
 
     fn make(
@@ -172,7 +184,16 @@ impl Fileops {
             };
             finish(&mut row);
             tx.put_node(row);
-            bind::bind_new(tx, folder, Entry { parent, name, node: id }, kind);
+            bind::bind_new(
+                tx,
+                folder,
+                Entry {
+                    parent,
+                    name,
+                    node: id,
+                },
+                kind,
+            );
             super::attrs::note_change(tx, id);
             touch_folder(tx, parent, now);
             let live = tx.tree().node(id).ok_or(OpError::Stale)?;
@@ -191,7 +212,9 @@ impl Fileops {
                 return Err(OpError::NotPermitted);
             }
             let kind = live.row.kind;
-            let Some(first) = live.links.first() else { return Err(OpError::NotFound) };
+            let Some(first) = live.links.first() else {
+                return Err(OpError::NotFound);
+            };
             let location = tx.tree().item(*first).map(|i| i.location);
             if location != tx.tree().item(folder).map(|i| i.location) {
                 return Err(OpError::OtherLocation);
@@ -268,11 +291,6 @@ impl Fileops {
         });
         self.0.handles.lock().add_file(OpenFile { node, write })
     }
-
-    pub(super) fn attr_now(&self, node: NodeId) -> Op<Attr> {
-        let tree = self.store().read();
-        tree.node(node).map(|live| attr_of(self.store(), live)).ok_or(OpError::Stale)
-    }
 }
 
 pub(super) fn new_name(name: &[u8]) -> Op<Name> {
@@ -297,5 +315,9 @@ pub(super) fn child(tx: &Tx<'_>, parent: NodeId, name: &[u8]) -> Op<crate::model
 }
 
 pub(super) fn entry_node(tx: &Tx<'_>, id: crate::model::ItemId) -> Op<NodeId> {
-    tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node).ok_or(OpError::NotFound)
+    tx.tree()
+        .item(id)
+        .and_then(|i| i.entry.as_ref())
+        .map(|e| e.node)
+        .ok_or(OpError::NotFound)
 }

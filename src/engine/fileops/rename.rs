@@ -81,7 +81,10 @@ fn must_stay_inside(tx: &Tx<'_>, moved: ItemId, folder: ItemId) -> Op<()> {
 
 fn may_replace(tx: &Tx<'_>, node: NodeId, over: NodeId) -> Op<()> {
     let tree = tx.tree();
-    let (moved, over_live) = (tree.node(node).ok_or(OpError::Stale)?, tree.node(over).ok_or(OpError::Stale)?);
+    let (moved, over_live) = (
+        tree.node(node).ok_or(OpError::Stale)?,
+        tree.node(over).ok_or(OpError::Stale)?,
+    );
     match (moved.row.kind, over_live.row.kind) {
         (Kind::Folder, Kind::Folder) => {
             if !over_live.row.listed {

@@ -119,7 +119,9 @@ impl Fileops {
             mtime: root.row.mtime,
             ctime: root.row.ctime,
         };
-        let View::Item(side, id) = View::of(node)? else { return Ok(attr) };
+        let View::Item(side, id) = View::of(node)? else {
+            return Ok(attr);
+        };
         let facts = Facts::of(tree, side, id).ok_or(OpError::Stale)?;
         attr.kind = facts.kind;
         // Read-only, and readable by the owner so that it can be compared.
@@ -132,28 +134,41 @@ impl Fileops {
     }
 
     pub(super) fn view_readlink(&self, node: NodeId) -> Op<Vec<u8>> {
-        let View::Item(side, id) = View::of(node)? else { return Err(OpError::Invalid) };
+        let View::Item(side, id) = View::of(node)? else {
+            return Err(OpError::Invalid);
+        };
         let tree = self.store().read();
-        Facts::of(&tree, side, id).and_then(|f| f.link_target).ok_or(OpError::Invalid)
+        Facts::of(&tree, side, id)
+            .and_then(|f| f.link_target)
+            .ok_or(OpError::Invalid)
     }
 
     pub(super) fn view_open(&self, node: NodeId, mode: OpenMode) -> Op<Opened> {
         if mode.write {
             return Err(OpError::ReadOnly);
         }
-        let View::Item(side, id) = View::of(node)? else { return Err(OpError::IsFolder) };
+        let View::Item(side, id) = View::of(node)? else {
+            return Err(OpError::IsFolder);
+        };
         Facts::of(&self.store().read(), side, id).ok_or(OpError::Stale)?;
         // A state may become another one under the same number: nothing of it is kept.
-        Ok(Opened { handle: FileHandle(0), keep_cache: false })
+        Ok(Opened {
+            handle: FileHandle(0),
+            keep_cache: false,
+        })
     }
 
     pub(super) fn view_read(&self, node: NodeId, offset: u64, buf: &mut [u8]) -> Op<usize> {
-        let View::Item(side, id) = View::of(node)? else { return Err(OpError::IsFolder) };
+        let View::Item(side, id) = View::of(node)? else {
+            return Err(OpError::IsFolder);
+        };
         let content = {
             let tree = self.store().read();
             Facts::of(&tree, side, id).ok_or(OpError::Stale)?.content
         };
-        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else { return Ok(0) };
+        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else {
+            return Ok(0);
+        };
         read_content(node, &content, offset, buf)
     }
 
@@ -161,11 +176,16 @@ impl Fileops {
         let tree = self.store().read();
         let view = View::of(node)?;
         let up = above(&tree, view).map_or(NodeId::ROOT, View::node);
-        let folder = |node, name: &[u8]| FolderEntry { node, kind: Kind::Folder, name: name.to_vec() };
+        let folder = |node, name: &[u8]| FolderEntry {
+            node,
+            kind: Kind::Folder,
+            name: name.to_vec(),
+        };
         let mut entries = vec![folder(node, b"."), folder(up, b"..")];
         match view {
-            View::Top => entries
-                .extend(Side::ALL.map(|side| folder(View::Side(side).node(), side.word().as_bytes()))),
+            View::Top => {
+                entries.extend(Side::ALL.map(|side| folder(View::Side(side).node(), side.word().as_bytes())))
+            }
             View::Side(side) => {
                 for location in tree.locations() {
                     let node = View::Item(side, location.row.root).node();
@@ -181,10 +201,16 @@ impl Fileops {
                     return Err(OpError::NotHere(Need::Listing(node)));
                 }
                 for (name, child) in children(&tree, side, id) {
-                    let Some(facts) = Facts::of(&tree, side, child) else { continue };
+                    let Some(facts) = Facts::of(&tree, side, child) else {
+                        continue;
+                    };
                     let node = View::Item(side, child).node();
                     let name = name.as_bytes().to_vec();
-                    entries.push(FolderEntry { node, kind: facts.kind, name });
+                    entries.push(FolderEntry {
+                        node,
+                        kind: facts.kind,
+                        name,
+                    });
                 }
             }
         }
@@ -198,19 +224,26 @@ fn above(tree: &Tree, view: View) -> Option<View> {
         View::Side(_) => Some(View::Top),
         View::Item(side, id) => {
             let item = tree.item(id)?;
-            Some(tree.place(item, side).map_or(View::Side(side), |(parent, _)| View::Item(side, parent)))
+            Some(
+                tree.place(item, side)
+                    .map_or(View::Side(side), |(parent, _)| View::Item(side, parent)),
+            )
         }
     }
 }
 
 fn children(tree: &Tree, side: Side, folder: ItemId) -> Vec<(Name, ItemId)> {
     match side {
-        Side::Original => tree.base_children(folder).map(|(n, id)| (n.clone(), id)).collect(),
+        Side::Original => tree
+            .base_children(folder)
+            .map(|(n, id)| (n.clone(), id))
+            .collect(),
         Side::Server => tree.server_children(folder),
         Side::Local => {
             let node = tree.item(folder).and_then(|i| i.entry.as_ref()).map(|e| e.node);
             let live = node.and_then(|node| tree.node(node));
-            live.map(|l| l.children.iter().map(|(n, id)| (n.clone(), *id)).collect()).unwrap_or_default()
+            live.map(|l| l.children.iter().map(|(n, id)| (n.clone(), *id)).collect())
+                .unwrap_or_default()
         }
     }
 }
@@ -258,7 +291,9 @@ impl Facts {
                 })
             }
             Side::Original => item.base.as_deref().map(|state| Facts::of_state(state, unlisted)),
-            Side::Server => tree.server_state(item).map(|state| Facts::of_state(state, unlisted)),
+            Side::Server => tree
+                .server_state(item)
+                .map(|state| Facts::of_state(state, unlisted)),
         }
     }
 

@@ -28,7 +28,9 @@ impl Fileops {
             return Err(OpError::Unsupported);
         }
         let found = live.row.xattrs.binary_search_by(|(n, _)| n.as_slice().cmp(name));
-        found.map(|at| live.row.xattrs[at].1.clone()).map_err(|_| OpError::NoAttribute)
+        found
+            .map(|at| live.row.xattrs[at].1.clone())
+            .map_err(|_| OpError::NoAttribute)
     }
 
     pub fn setxattr(&self, node: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Op<()> {
@@ -110,7 +112,11 @@ impl Fileops {
     }
 
     fn own_attribute(&self, tree: &Tree, live: &Live, name: &[u8]) -> Op<Vec<u8>> {
-        let item = live.links.first().and_then(|id| tree.item(*id)).ok_or(OpError::NoAttribute)?;
+        let item = live
+            .links
+            .first()
+            .and_then(|id| tree.item(*id))
+            .ok_or(OpError::NoAttribute)?;
         match name {
             b"presence" => Ok(self.presence(live).into()),
             b"state" => Ok(state_word(item).into()),

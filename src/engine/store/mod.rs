@@ -6,12 +6,12 @@
 //! durable transaction, the contents they speak of first.
 
 mod commit;
-pub mod pending;
 pub mod content;
 pub mod files;
 pub mod journal;
 pub mod lock;
 pub mod memory;
+pub mod pending;
 pub mod persist;
 pub mod rows;
 pub mod sqlite;
@@ -144,7 +144,10 @@ impl Store {
     }
 
     /// One step: all of it or nothing. When it returns `Ok`, a kill of the engine does not lose it.
-    pub fn write<R, E: From<StoreError>>(&self, work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>) -> Result<R, E> {
+    pub fn write<R, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
         let mut tree = self.tree.write();
         let mut tx = Tx::new(&mut tree, &self.0);
         let result = match work(&mut tx) {
@@ -194,6 +197,15 @@ impl Store {
         work(&mut **self.database.lock())
     }
 
+    /// Keeps a content that no row refers to yet.
+    pub fn hold(&self, id: ContentId) -> Held {
+        self.with_live(|tree| tree.retain(id));
+        Held {
+            store: self.clone(),
+            id,
+        }
+    }
+
     /// Everything acknowledged so far is on the disk when it returns.
     pub fn flush(&self) -> Result<(), StoreError> {
         let seq = self.batch.lock().seq;
@@ -226,6 +238,11 @@ impl Store {
         let _ = self.invalidations.try_send(invalidation);
     }
 
+    /// Of the last record that was acknowledged.
+    pub fn seq(&self) -> u64 {
+        self.batch.lock().seq
+    }
+
     pub fn world(&self) -> &Arc<dyn World> {
         &self.world
     }
@@ -239,7 +256,12 @@ impl Store {
         }
         let unreferred: Vec<ContentId> = {
             let tree = self.read();
-            self.contents.all().iter().map(|c| c.id()).filter(|id| !tree.is_referred(*id)).collect()
+            self.contents
+                .all()
+                .iter()
+                .map(|c| c.id())
+                .filter(|id| !tree.is_referred(*id))
+                .collect()
         };
         if !unreferred.is_empty() {
             self.write(|tx| {
@@ -255,6 +277,26 @@ impl Store {
         let flushed = self.flush();
         self.committer.stop();
         flushed
+    }
+}
+
+/// A content that is kept although no row refers to it; it goes when nothing does after this.
+pub struct Held {
+    store: Store,
+    pub id: ContentId,
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if self.store.with_live(|tree| tree.release(self.id)) {
+            let dropped = self.store.write(|tx| {
+                tx.touch_content(self.id);
+                Ok::<_, StoreError>(())
+            });
+            if let Err(error) = dropped {
+                tracing::warn!(content = self.id.0, %error, "an unused content stays");
+            }
+        }
     }
 }
 

@@ -15,10 +15,18 @@ pub fn aspects(tree: &Tree, item: &Item) -> Aspects {
         return Aspects::empty();
     }
     let Some(entry) = &item.entry else {
-        return if item.base.is_some() { Aspects::REMOVE } else { Aspects::empty() };
+        return if item.base.is_some() {
+            Aspects::REMOVE
+        } else {
+            Aspects::empty()
+        };
     };
-    let Some(base) = item.base.as_deref() else { return Aspects::CREATE };
-    let Some(node) = tree.node(entry.node) else { return Aspects::empty() };
+    let Some(base) = item.base.as_deref() else {
+        return Aspects::CREATE;
+    };
+    let Some(node) = tree.node(entry.node) else {
+        return Aspects::empty();
+    };
     // A program's setting of a time leaves no trace in the trees to compare: it stays until sent.
     let mut aspects = item.pending.map(|p| p.aspects).unwrap_or_default() & Aspects::TIMES;
     if base.parent.is_some() && place_differs(tree, entry.parent, &entry.name, base) {
@@ -44,7 +52,12 @@ pub fn node_aspects(node: &Node, base: &State) -> Aspects {
     if node.kind != Kind::Symlink && node.mode != base.meta.mode {
         aspects |= Aspects::MODE;
     }
-    if base.meta.xattrs.as_ref().is_some_and(|xattrs| **xattrs != *node.xattrs) {
+    if base
+        .meta
+        .xattrs
+        .as_ref()
+        .is_some_and(|xattrs| **xattrs != *node.xattrs)
+    {
         aspects |= Aspects::XATTRS;
     }
     aspects

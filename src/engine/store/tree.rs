@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, State};
+use crate::model::{
+    ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, State,
+};
 
 use super::rows::{Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
 
@@ -157,7 +159,9 @@ impl Tree {
 
     /// Our own replay changed it on the server just now.
     pub fn touch(&mut self, id: ItemId, places: impl IntoIterator<Item = (ItemId, Name)>) {
-        let Some(location) = self.items.get(&id).map(|i| i.location) else { return };
+        let Some(location) = self.items.get(&id).map(|i| i.location) else {
+            return;
+        };
         if let Some(location) = self.locations.get_mut(&location) {
             location.touched.insert(id);
             location.touched_places.extend(places);
@@ -169,7 +173,9 @@ impl Tree {
     }
 
     pub(super) fn note_removed(&mut self, location: LocationId, id: ItemId, at: Option<Duration>) {
-        let Some(location) = self.locations.get_mut(&location) else { return };
+        let Some(location) = self.locations.get_mut(&location) else {
+            return;
+        };
         match at {
             Some(at) => location.removed.entry(id).or_insert(at),
             None => {
@@ -180,11 +186,16 @@ impl Tree {
     }
 
     pub fn was_touched(&self, item: &Item) -> bool {
-        self.locations.get(&item.location).is_some_and(|l| l.touched.contains(&item.id))
+        self.locations
+            .get(&item.location)
+            .is_some_and(|l| l.touched.contains(&item.id))
     }
 
     pub fn was_place_touched(&self, parent: ItemId, name: &Name) -> bool {
-        let location = self.items.get(&parent).and_then(|i| self.locations.get(&i.location));
+        let location = self
+            .items
+            .get(&parent)
+            .and_then(|i| self.locations.get(&i.location));
         location.is_some_and(|l| l.touched_places.contains(&(parent, name.clone())))
     }
 
@@ -210,7 +221,9 @@ impl Tree {
 
     /// Whether that was the last reference.
     pub(super) fn release(&mut self, content: ContentId) -> bool {
-        let Some(count) = self.refs.get_mut(&content) else { return true };
+        let Some(count) = self.refs.get_mut(&content) else {
+            return true;
+        };
         *count -= 1;
         if *count == 0 {
             self.refs.remove(&content);
@@ -235,14 +248,19 @@ impl Tree {
     }
 
     pub fn base_children(&self, parent: ItemId) -> impl Iterator<Item = (&Name, ItemId)> {
-        self.base_children.get(&parent).into_iter().flatten().map(|(name, id)| (name, *id))
+        self.base_children
+            .get(&parent)
+            .into_iter()
+            .flatten()
+            .map(|(name, id)| (name, *id))
     }
 
     pub fn server_child(&self, parent: ItemId, name: &[u8]) -> Option<ItemId> {
         if let Some(id) = self.server_children.get(&parent).and_then(|c| c.get(name)) {
             return Some(*id);
         }
-        self.base_child(parent, name).filter(|id| self.items[id].server == ServerSide::AsBase)
+        self.base_child(parent, name)
+            .filter(|id| self.items[id].server == ServerSide::AsBase)
     }
 
     pub fn server_children(&self, parent: ItemId) -> Vec<(Name, ItemId)> {
@@ -250,7 +268,12 @@ impl Tree {
             .base_children(parent)
             .filter(|(_, id)| self.items[id].server == ServerSide::AsBase)
             .map(|(name, id)| (name.clone(), id));
-        let moved = self.server_children.get(&parent).into_iter().flatten().map(|(n, id)| (n.clone(), *id));
+        let moved = self
+            .server_children
+            .get(&parent)
+            .into_iter()
+            .flatten()
+            .map(|(n, id)| (n.clone(), *id));
         as_base.chain(moved).collect()
     }
 
@@ -271,8 +294,13 @@ impl Tree {
                 let entry = item.entry.as_ref()?;
                 Some((self.folder_item(entry.parent)?, entry.name.clone()))
             }
-            Side::Original => item.base.as_deref().and_then(|s| Some((s.parent?, s.name.clone()))),
-            Side::Server => self.server_state(item).and_then(|s| Some((s.parent?, s.name.clone()))),
+            Side::Original => item
+                .base
+                .as_deref()
+                .and_then(|s| Some((s.parent?, s.name.clone()))),
+            Side::Server => self
+                .server_state(item)
+                .and_then(|s| Some((s.parent?, s.name.clone()))),
         }
     }
 
@@ -293,7 +321,10 @@ impl Tree {
             return None;
         }
         loop {
-            let is_root = self.locations.get(&item.location).is_some_and(|l| l.row.root == item.id);
+            let is_root = self
+                .locations
+                .get(&item.location)
+                .is_some_and(|l| l.row.root == item.id);
             if is_root {
                 break;
             }
@@ -315,7 +346,9 @@ impl Tree {
 
     /// The path a person knows it by: in local, else server, else original.
     pub fn known_path(&self, id: ItemId) -> Option<LocPath> {
-        [Side::Local, Side::Server, Side::Original].into_iter().find_map(|side| self.path(id, side))
+        [Side::Local, Side::Server, Side::Original]
+            .into_iter()
+            .find_map(|side| self.path(id, side))
     }
 
     /// What is found at a path in one of the trees.
@@ -336,7 +369,9 @@ impl Tree {
 
     /// What is found at a path in local, else server, else original.
     pub fn resolve_any(&self, location: LocationId, path: &LocPath) -> Option<ItemId> {
-        [Side::Local, Side::Server, Side::Original].into_iter().find_map(|s| self.resolve(location, path, s))
+        [Side::Local, Side::Server, Side::Original]
+            .into_iter()
+            .find_map(|s| self.resolve(location, path, s))
     }
 
     /// Whether it or a folder above it is pinned.
@@ -367,7 +402,11 @@ impl Tree {
             if id == folder {
                 return true;
             }
-            next = self.items.get(&id).and_then(|item| self.place(item, side)).map(|(parent, _)| parent);
+            next = self
+                .items
+                .get(&id)
+                .and_then(|item| self.place(item, side))
+                .map(|(parent, _)| parent);
             depth += 1;
             if depth > 4096 {
                 return true;
@@ -404,13 +443,24 @@ impl Tree {
                 parent.subfolders += u32::from(is_folder);
             }
         }
-        if let Some(State { parent: Some(parent), name, .. }) = item.base.as_deref() {
-            self.base_children.entry(*parent).or_default().insert(name.clone(), item.id);
+        if let Some(State {
+            parent: Some(parent),
+            name,
+            ..
+        }) = item.base.as_deref()
+        {
+            self.base_children
+                .entry(*parent)
+                .or_default()
+                .insert(name.clone(), item.id);
         }
         if let ServerSide::At(state) = &item.server
             && let Some(parent) = state.parent
         {
-            self.server_children.entry(parent).or_default().insert(state.name.clone(), item.id);
+            self.server_children
+                .entry(parent)
+                .or_default()
+                .insert(state.name.clone(), item.id);
         }
         for content in contents_of_item(item) {
             self.retain(content);
@@ -438,7 +488,12 @@ impl Tree {
                 parent.subfolders -= u32::from(is_folder);
             }
         }
-        if let Some(State { parent: Some(parent), name, .. }) = item.base.as_deref() {
+        if let Some(State {
+            parent: Some(parent),
+            name,
+            ..
+        }) = item.base.as_deref()
+        {
             remove_child(&mut self.base_children, *parent, name, item.id);
         }
         if let ServerSide::At(state) = &item.server
@@ -486,7 +541,14 @@ impl Tree {
             (Some(live), Some(row)) => Some(std::mem::replace(&mut live.row, row)),
             (None, Some(row)) => {
                 let ignored = Arc::new(Gitignore::empty());
-                let live = LiveLocation { row, ignored, attention: BTreeSet::new(), touched: HashSet::new(), touched_places: HashSet::new(), removed: HashMap::new() };
+                let live = LiveLocation {
+                    row,
+                    ignored,
+                    attention: BTreeSet::new(),
+                    touched: HashSet::new(),
+                    touched_places: HashSet::new(),
+                    removed: HashMap::new(),
+                };
                 self.locations.insert(id, live);
                 None
             }
@@ -523,7 +585,12 @@ impl Tree {
     }
 }
 
-fn remove_child(index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>, parent: ItemId, name: &Name, id: ItemId) {
+fn remove_child(
+    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    parent: ItemId,
+    name: &Name,
+    id: ItemId,
+) {
     if let Some(children) = index.get_mut(&parent) {
         if children.get(name) == Some(&id) {
             children.remove(name);
@@ -549,7 +616,11 @@ pub fn contents_of_item(item: &Item) -> impl Iterator<Item = ContentId> + use<> 
         ServerSide::At(state) => state.content,
         _ => None,
     };
-    let sending = item.sending.as_ref().and_then(|i| i.result.as_ref()).and_then(|s| s.content);
+    let sending = item
+        .sending
+        .as_ref()
+        .and_then(|i| i.result.as_ref())
+        .and_then(|s| s.content);
     [base, server, sending].into_iter().flatten()
 }
 
@@ -558,7 +629,15 @@ pub fn contents_of_node(node: &Node) -> impl Iterator<Item = ContentId> + use<> 
 }
 
 pub fn contents_of_before(before: &Before) -> impl Iterator<Item = ContentId> + use<> {
-    let item = before.row.as_deref().map(|r| contents_of_item(r).collect::<Vec<_>>()).unwrap_or_default();
-    let node = before.node.as_deref().map(|r| contents_of_node(r).collect::<Vec<_>>()).unwrap_or_default();
+    let item = before
+        .row
+        .as_deref()
+        .map(|r| contents_of_item(r).collect::<Vec<_>>())
+        .unwrap_or_default();
+    let node = before
+        .node
+        .as_deref()
+        .map(|r| contents_of_node(r).collect::<Vec<_>>())
+        .unwrap_or_default();
     item.into_iter().chain(node)
 }

@@ -98,14 +98,19 @@ pub async fn observe(
     let mut queue: Vec<Job> = Vec::new();
     {
         let tree = store.read();
-        let Some(root) = tree.location(location).map(|l| l.row.root) else { return Ok(found) };
+        let Some(root) = tree.location(location).map(|l| l.row.root) else {
+            return Ok(found);
+        };
         let folders: Vec<ItemId> = match scope {
             Scope::Everything => vec![root],
             Scope::Folders(folders) => folders.iter().copied().collect(),
         };
         for folder in folders {
             if let Some(path) = tree.path(folder, Side::Server) {
-                queue.push(Job { place: Where::Item(folder), path });
+                queue.push(Job {
+                    place: Where::Item(folder),
+                    path,
+                });
             }
         }
     }
@@ -123,7 +128,9 @@ pub async fn observe(
                 (job, listing)
             });
         }
-        let Some((job, listing)) = under_way.next().await else { break };
+        let Some((job, listing)) = under_way.next().await else {
+            break;
+        };
         let listing = match listing {
             Ok(listing) => listing,
             Err(error @ RemoteError::Gone { .. }) => return Err(Stopped::Remote(error)),
@@ -153,14 +160,20 @@ pub async fn observe(
                 for listed in fresh {
                     let path = job.path.join(&listed.name);
                     if listed.meta.kind == Kind::Folder && pinned {
-                        queue.push(Job { place: Where::Fresh { path: path.clone() }, path: path.clone() });
+                        queue.push(Job {
+                            place: Where::Fresh { path: path.clone() },
+                            path: path.clone(),
+                        });
                     }
                     fresh_tops.push((folder, path, listed));
                 }
                 if deep {
                     for (name, child) in tree.server_children(folder) {
                         if is_walked(&tree, child, pinned) {
-                            queue.push(Job { place: Where::Item(child), path: job.path.join(&name) });
+                            queue.push(Job {
+                                place: Where::Item(child),
+                                path: job.path.join(&name),
+                            });
                         }
                     }
                 }
@@ -169,7 +182,10 @@ pub async fn observe(
                 for listed in &listing.entries {
                     if listed.meta.kind == Kind::Folder {
                         let below = path.join(&listed.name);
-                        queue.push(Job { place: Where::Fresh { path: below.clone() }, path: below });
+                        queue.push(Job {
+                            place: Where::Fresh { path: below.clone() },
+                            path: below,
+                        });
                     }
                 }
                 walked.insert(path, listing.entries);
@@ -178,7 +194,11 @@ pub async fn observe(
     }
     found.fresh = fresh_tops
         .into_iter()
-        .map(|(parent, path, listed)| Fresh { parent, inside: gather(&mut walked, &path), listed })
+        .map(|(parent, path, listed)| Fresh {
+            parent,
+            inside: gather(&mut walked, &path),
+            listed,
+        })
         .collect();
     Ok(found)
 }
@@ -190,7 +210,10 @@ fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<
             .into_iter()
             .map(|listed| {
                 let below = path.join(&listed.name);
-                Inside { inside: gather(walked, &below), listed }
+                Inside {
+                    inside: gather(walked, &below),
+                    listed,
+                }
             })
             .collect(),
     )
@@ -199,7 +222,10 @@ fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<
 /// A folder whose names are known here, or that is to be wholly here.
 fn is_walked(tree: &Tree, id: ItemId, pinned: bool) -> bool {
     let Some(item) = tree.item(id) else { return false };
-    if tree.server_state(item).is_none_or(|s| s.meta.kind != Kind::Folder) {
+    if tree
+        .server_state(item)
+        .is_none_or(|s| s.meta.kind != Kind::Folder)
+    {
         return false;
     }
     let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
@@ -213,7 +239,10 @@ fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observati
     let mut seen: HashSet<&[u8]> = HashSet::with_capacity(listing.entries.len());
     for listed in &listing.entries {
         seen.insert(listed.name.as_bytes());
-        match tree.server_child(folder, listed.name.as_bytes()).and_then(|id| tree.item(id)) {
+        match tree
+            .server_child(folder, listed.name.as_bytes())
+            .and_then(|id| tree.item(id))
+        {
             Some(item) => {
                 let known = tree.server_state(item).map(|s| &s.meta);
                 if known != Some(&listed.meta) {
@@ -259,11 +288,21 @@ impl Observation {
             missing += count_below(&tree, *id);
         }
         let of = count_below(&tree, root).saturating_sub(1);
-        let root_emptied =
-            self.listed.contains(&root) && tree.server_children(root).iter().all(|(_, id)| self.missing.contains(id));
+        let root_emptied = self.listed.contains(&root)
+            && tree
+                .server_children(root)
+                .iter()
+                .all(|(_, id)| self.missing.contains(id));
         let setting = |key: &str, default: u64| {
-            let settings = &tree.location(location).map(|l| l.row.settings.clone()).unwrap_or_default();
-            settings.iter().find(|(k, _)| k == key).and_then(|(_, v)| v.parse().ok()).unwrap_or(default)
+            let settings = &tree
+                .location(location)
+                .map(|l| l.row.settings.clone())
+                .unwrap_or_default();
+            settings
+                .iter()
+                .find(|(k, _)| k == key)
+                .and_then(|(_, v)| v.parse().ok())
+                .unwrap_or(default)
         };
         let least = setting("brake-items", 100);
         let percent = setting("brake-percent", 50).min(100);
@@ -292,7 +331,15 @@ impl Observation {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
             store.write(|tx| {
                 for fresh in chunk {
-                    note_fresh(tx, fresh.parent, fresh.listed, fresh.inside, &by_file_id, &mut missing, &mut touched);
+                    note_fresh(
+                        tx,
+                        fresh.parent,
+                        fresh.listed,
+                        fresh.inside,
+                        &by_file_id,
+                        &mut missing,
+                        &mut touched,
+                    );
                 }
                 Ok::<_, crate::store::persist::StoreError>(())
             })?;
@@ -371,29 +418,43 @@ fn may_note(tx: &Tx<'_>, item: &Item) -> bool {
 }
 
 pub fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta) -> bool {
-    let Some(item) = tx.tree().item(id) else { return false };
+    let Some(item) = tx.tree().item(id) else {
+        return false;
+    };
     if !may_note(tx, item) {
         return false;
     }
-    let Some(known) = tx.tree().server_state(item).cloned() else { return false };
-    let state = State { meta, ..known.clone() };
+    let Some(known) = tx.tree().server_state(item).cloned() else {
+        return false;
+    };
+    let state = State {
+        meta,
+        ..known.clone()
+    };
     note_state(tx, id, Some(&known), state);
     true
 }
 
 /// The server has an item in this state. Content keeps its identity while the version stays.
 fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: State) {
-    let same_version = known.is_some_and(|k| k.meta.version == state.meta.version && k.meta.kind == state.meta.kind);
+    let same_version =
+        known.is_some_and(|k| k.meta.version == state.meta.version && k.meta.kind == state.meta.kind);
     state.content = match (state.meta.kind, known) {
         (Kind::File, Some(known)) if same_version => known.content,
         (Kind::File, _) => Some(expect_content(tx, state.meta.size)),
         _ => None,
     };
-    let as_base = tx.tree().item(id).and_then(|i| i.base.as_deref()).is_some_and(|base| {
-        state_aspects(base, &state).is_empty() && base.meta.kind == state.meta.kind
-    });
+    let as_base = tx
+        .tree()
+        .item(id)
+        .and_then(|i| i.base.as_deref())
+        .is_some_and(|base| state_aspects(base, &state).is_empty() && base.meta.kind == state.meta.kind);
     tx.edit_item(id, |item| {
-        item.server = if as_base { ServerSide::AsBase } else { ServerSide::At(Box::new(state)) };
+        item.server = if as_base {
+            ServerSide::AsBase
+        } else {
+            ServerSide::At(Box::new(state))
+        };
     });
 }
 
@@ -418,16 +479,30 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) {
     }
     // What is new in it here is to be asked about.
     if let Some(node) = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node) {
-        let inside: Vec<ItemId> =
-            tx.tree().node(node).map(|live| live.children.values().copied().collect()).unwrap_or_default();
-        gone.extend(inside.into_iter().filter(|c| tx.tree().item(*c).is_some_and(|i| i.base.is_none())));
+        let inside: Vec<ItemId> = tx
+            .tree()
+            .node(node)
+            .map(|live| live.children.values().copied().collect())
+            .unwrap_or_default();
+        gone.extend(
+            inside
+                .into_iter()
+                .filter(|c| tx.tree().item(*c).is_some_and(|i| i.base.is_none())),
+        );
     }
 }
 
 fn mark_listed(tx: &mut Tx<'_>, folder: ItemId) {
-    let node = tx.tree().item(folder).and_then(|i| i.entry.as_ref()).map(|e| e.node);
+    let node = tx
+        .tree()
+        .item(folder)
+        .and_then(|i| i.entry.as_ref())
+        .map(|e| e.node);
     if let Some(node) = node
-        && tx.tree().node(node).is_some_and(|live| !live.row.listed && live.row.kind == Kind::Folder)
+        && tx
+            .tree()
+            .node(node)
+            .is_some_and(|live| !live.row.listed && live.row.kind == Kind::Folder)
     {
         tx.edit_node(node, |row| row.listed = true);
         tx.invalidate_node(node);
@@ -469,13 +544,25 @@ fn note_fresh(
             None => return,
         },
     };
-    let known = tx.tree().item(id).and_then(|i| tx.tree().server_state(i)).cloned();
-    let state = State { parent: Some(parent), name: listed.name.clone(), meta: listed.meta.clone(), content: None };
+    let known = tx
+        .tree()
+        .item(id)
+        .and_then(|i| tx.tree().server_state(i))
+        .cloned();
+    let state = State {
+        parent: Some(parent),
+        name: listed.name.clone(),
+        meta: listed.meta.clone(),
+        content: None,
+    };
     let state = match (&known, moved) {
         // A rename changes the mark of a file on some servers, and nothing in it.
         (Some(known), Some(_)) if same_but_place(known, &state) => {
             let version = state.meta.version.clone();
-            let mut state = State { content: known.content, ..state };
+            let mut state = State {
+                content: known.content,
+                ..state
+            };
             state.meta.version = version;
             note_placed(tx, id, state.clone());
             state
@@ -512,7 +599,9 @@ fn note_fresh(
 }
 
 fn server_kind(tree: &Tree, id: ItemId) -> Option<Kind> {
-    tree.item(id).and_then(|i| tree.server_state(i)).map(|s| s.meta.kind)
+    tree.item(id)
+        .and_then(|i| tree.server_state(i))
+        .map(|s| s.meta.kind)
 }
 
 fn same_but_place(known: &State, state: &State) -> bool {

@@ -26,15 +26,47 @@ pub struct Handed {
 
 /// What is asked of the remote; nothing in it depends on the trees any more.
 enum Call {
-    CreateFile { path: LocPath, source: Arc<dyn Source>, meta: NewMeta },
-    CreateFolder { path: LocPath, meta: NewMeta },
-    CreateSymlink { path: LocPath, target: Vec<u8> },
-    CreateLink { existing: LocPath, version: Version, path: LocPath },
-    Replace { path: LocPath, version: Version, source: Arc<dyn Source>, meta: NewMeta },
-    RemoveFile { path: LocPath, version: Version },
-    RemoveFolder { path: LocPath },
-    Rename { from: LocPath, version: Option<Version>, to: LocPath },
-    Attributes { path: LocPath, version: Option<Version>, set: SetMeta },
+    CreateFile {
+        path: LocPath,
+        source: Arc<dyn Source>,
+        meta: NewMeta,
+    },
+    CreateFolder {
+        path: LocPath,
+        meta: NewMeta,
+    },
+    CreateSymlink {
+        path: LocPath,
+        target: Vec<u8>,
+    },
+    CreateLink {
+        existing: LocPath,
+        version: Version,
+        path: LocPath,
+    },
+    Replace {
+        path: LocPath,
+        version: Version,
+        source: Arc<dyn Source>,
+        meta: NewMeta,
+    },
+    RemoveFile {
+        path: LocPath,
+        version: Version,
+    },
+    RemoveFolder {
+        path: LocPath,
+    },
+    Rename {
+        from: LocPath,
+        version: Option<Version>,
+        to: LocPath,
+    },
+    Attributes {
+        path: LocPath,
+        version: Option<Version>,
+        set: SetMeta,
+    },
     /// Nothing that this server could represent.
     Nothing,
 }
@@ -52,7 +84,9 @@ pub struct Plan {
 /// Which records may be sent now, at most so many.
 pub fn plan(tree: &Tree, location: LocationId, now: Duration, cut_short: bool, most: usize) -> Plan {
     let mut plan = Plan::default();
-    let Some(live) = tree.location(location) else { return plan };
+    let Some(live) = tree.location(location) else {
+        return plan;
+    };
     let mut behind = Vec::new();
     for id in &live.attention {
         let Some(item) = tree.item(*id) else { continue };
@@ -66,7 +100,10 @@ pub fn plan(tree: &Tree, location: LocationId, now: Duration, cut_short: bool, m
             return plan;
         }
     }
-    let in_flight = live.attention.iter().any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
+    let in_flight = live
+        .attention
+        .iter()
+        .any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
     if plan.ready.is_empty() && !in_flight {
         plan.circle = behind.into_iter().find_map(|id| circle(tree, id, now));
     }
@@ -82,8 +119,14 @@ pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<(), StoreError
             if !matches!(step, Step::CreateFile | Step::Replace) {
                 continue;
             }
-            let node = tree.item(*id).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
-            contents.extend(node.and_then(|l| l.row.content).and_then(|id| store.contents().get(id)));
+            let node = tree
+                .item(*id)
+                .and_then(|i| i.entry.as_ref())
+                .and_then(|e| tree.node(e.node));
+            contents.extend(
+                node.and_then(|l| l.row.content)
+                    .and_then(|id| store.contents().get(id)),
+            );
         }
     }
     for content in &contents {
@@ -116,23 +159,39 @@ pub fn hand_over(
         let mut handed = Vec::new();
         for (id, step) in ready {
             let Some(item) = tx.tree().item(*id) else { continue };
-            if aside.is_none() && !matches!(readiness(tx.tree(), item, now, true), Readiness::Send(s) if s == *step) {
+            if aside.is_none()
+                && !matches!(readiness(tx.tree(), item, now, true), Readiness::Send(s) if s == *step)
+            {
                 continue;
             }
             if let Some((call, intent)) = call(tx, item, *step, capabilities, aside) {
                 tx.edit_item(*id, |item| item.sending = Some(Box::new(intent)));
-                handed.push(Handed { item: *id, step: *step, call });
+                handed.push(Handed {
+                    item: *id,
+                    step: *step,
+                    call,
+                });
             }
         }
         Ok(handed)
     })
 }
 
-fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<&Name>) -> Option<(Call, Intent)> {
+fn call(
+    tx: &Tx<'_>,
+    item: &Item,
+    step: Step,
+    can: &Capabilities,
+    aside: Option<&Name>,
+) -> Option<(Call, Intent)> {
     let tree = tx.tree();
     let base = item.base.as_deref();
     let from = base.and_then(|b| Some((b.parent?, b.name.clone())));
-    let node = item.entry.as_ref().and_then(|e| tree.node(e.node)).map(|l| &l.row);
+    let node = item
+        .entry
+        .as_ref()
+        .and_then(|e| tree.node(e.node))
+        .map(|l| &l.row);
     let version = base.map(|b| b.meta.version.clone());
     let is_folder = base.is_some_and(|b| b.meta.kind == Kind::Folder);
     let intent = |aspects: Aspects, result: Option<State>, digest| Intent {
@@ -143,7 +202,14 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
     };
     if matches!(step, Step::RemoveFile | Step::RemoveFolder | Step::RemoveForType) {
         let path = tree.path(item.id, Side::Server)?;
-        let call = if is_folder { Call::RemoveFolder { path } } else { Call::RemoveFile { path, version: version? } };
+        let call = if is_folder {
+            Call::RemoveFolder { path }
+        } else {
+            Call::RemoveFile {
+                path,
+                version: version?,
+            }
+        };
         return Some((call, intent(Aspects::REMOVE, None, None)));
     }
     let node = node?;
@@ -175,19 +241,38 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
     let source = || -> Option<Arc<dyn Source>> {
         match &content {
             // What was written since it was prepared is not final: next time.
-            Some(content) => content.is_sealed().then(|| content.source(base.and_then(|b| b.content))),
+            Some(content) => content
+                .is_sealed()
+                .then(|| content.source(base.and_then(|b| b.content))),
             None => Some(Arc::new(Empty)),
         }
     };
     let all = Aspects::CREATE;
     Some(match step {
-        Step::CreateFile => {
-            (Call::CreateFile { path: target()?, source: source()?, meta }, intent(all, Some(as_sent(none())), digest))
-        }
-        Step::CreateFolder => (Call::CreateFolder { path: target()?, meta }, intent(all, Some(as_sent(none())), None)),
+        Step::CreateFile => (
+            Call::CreateFile {
+                path: target()?,
+                source: source()?,
+                meta,
+            },
+            intent(all, Some(as_sent(none())), digest),
+        ),
+        Step::CreateFolder => (
+            Call::CreateFolder {
+                path: target()?,
+                meta,
+            },
+            intent(all, Some(as_sent(none())), None),
+        ),
         Step::CreateSymlink => {
             let target_bytes = node.link_target.as_deref().unwrap_or_default().to_vec();
-            (Call::CreateSymlink { path: target()?, target: target_bytes }, intent(all, Some(as_sent(none())), None))
+            (
+                Call::CreateSymlink {
+                    path: target()?,
+                    target: target_bytes,
+                },
+                intent(all, Some(as_sent(none())), None),
+            )
         }
         Step::CreateLink(other) => {
             let existing = tree.item(other)?;
@@ -197,7 +282,11 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
                 path: target()?,
             };
             if !can.hard_links {
-                let call = Call::CreateFile { path: target()?, source: source()?, meta };
+                let call = Call::CreateFile {
+                    path: target()?,
+                    source: source()?,
+                    meta,
+                };
                 return Some((call, intent(all, Some(as_sent(none())), digest)));
             }
             (call, intent(all, Some(as_sent(none())), digest))
@@ -211,9 +300,23 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
             let aspects = Aspects::CONTENT | Aspects::MODE | Aspects::TIMES | Aspects::XATTRS;
             if node.kind == Kind::Symlink {
                 // There is no replacing of links: the old one goes, the new one is made.
-                return Some((Call::RemoveFile { path, version: version? }, intent(Aspects::REMOVE, None, None)));
+                return Some((
+                    Call::RemoveFile {
+                        path,
+                        version: version?,
+                    },
+                    intent(Aspects::REMOVE, None, None),
+                ));
             }
-            (Call::Replace { path, version: version?, source: source()?, meta }, intent(aspects, Some(result), digest))
+            (
+                Call::Replace {
+                    path,
+                    version: version?,
+                    source: source()?,
+                    meta,
+                },
+                intent(aspects, Some(result), digest),
+            )
         }
         Step::Move => {
             let mut result = base?.clone();
@@ -225,7 +328,10 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
             }
             let from = tree.path(item.id, Side::Server)?;
             let version = if is_folder { None } else { version };
-            (Call::Rename { from, version, to }, intent(Aspects::PLACE, Some(result), None))
+            (
+                Call::Rename { from, version, to },
+                intent(Aspects::PLACE, Some(result), None),
+            )
         }
         Step::Attributes => {
             let mut result = base?.clone();
@@ -244,7 +350,11 @@ fn call(tx: &Tx<'_>, item: &Item, step: Step, can: &Capabilities, aside: Option<
             }
             let path = tree.path(item.id, Side::Server)?;
             let version = if is_folder { None } else { version };
-            let call = if set == SetMeta::default() { Call::Nothing } else { Call::Attributes { path, version, set } };
+            let call = if set == SetMeta::default() {
+                Call::Nothing
+            } else {
+                Call::Attributes { path, version, set }
+            };
             let aspects = pending & (Aspects::MODE | Aspects::TIMES | Aspects::XATTRS);
             (call, intent(aspects, Some(result), None))
         }
@@ -272,19 +382,31 @@ impl Source for Empty {
 /// Does what the record says. `Ok(None)` for a removal, or where there was nothing to tell.
 pub async fn send(remote: &Arc<dyn Remote>, handed: &Handed) -> Result<Option<Meta>, RemoteError> {
     match &handed.call {
-        Call::CreateFile { path, source, meta } => remote.create_file(path, source.clone(), meta).await.map(Some),
+        Call::CreateFile { path, source, meta } => {
+            remote.create_file(path, source.clone(), meta).await.map(Some)
+        }
         Call::CreateFolder { path, meta } => remote.create_folder(path, meta).await.map(Some),
         Call::CreateSymlink { path, target } => remote.create_symlink(path, target).await.map(Some),
-        Call::CreateLink { existing, version, path } => {
-            remote.create_link(existing, version, path).await.map(Some)
-        }
-        Call::Replace { path, version, source, meta } => {
-            remote.replace_file(path, version, source.clone(), meta).await.map(Some)
-        }
+        Call::CreateLink {
+            existing,
+            version,
+            path,
+        } => remote.create_link(existing, version, path).await.map(Some),
+        Call::Replace {
+            path,
+            version,
+            source,
+            meta,
+        } => remote
+            .replace_file(path, version, source.clone(), meta)
+            .await
+            .map(Some),
         Call::RemoveFile { path, version } => remote.remove_file(path, version).await.map(|()| None),
         Call::RemoveFolder { path } => remote.remove_folder(path).await.map(|()| None),
         Call::Rename { from, version, to } => remote.rename(from, version.as_ref(), to).await.map(Some),
-        Call::Attributes { path, version, set } => remote.set_meta(path, version.as_ref(), set).await.map(Some),
+        Call::Attributes { path, version, set } => {
+            remote.set_meta(path, version.as_ref(), set).await.map(Some)
+        }
         Call::Nothing => Ok(None),
     }
 }
@@ -292,8 +414,13 @@ pub async fn send(remote: &Arc<dyn Remote>, handed: &Handed) -> Result<Option<Me
 /// The server did as it was told: what it has now is `base`.
 pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabilities) {
     let Some(item) = tx.tree().item(id) else { return };
-    let Some(intent) = item.sending.clone() else { return };
-    let old_place = item.base.as_deref().and_then(|b| Some((b.parent?, b.name.clone())));
+    let Some(intent) = item.sending.clone() else {
+        return;
+    };
+    let old_place = item
+        .base
+        .as_deref()
+        .and_then(|b| Some((b.parent?, b.name.clone())));
     let node_id = item.entry.as_ref().map(|e| e.node);
     match intent.result.as_deref() {
         None => tx.edit_item(id, |item| {
@@ -305,7 +432,10 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
             let mut state = sent.clone();
             let told = meta.is_some();
             if let Some(meta) = meta {
-                state.meta = Meta { link_target: sent.meta.link_target.clone(), ..meta };
+                state.meta = Meta {
+                    link_target: sent.meta.link_target.clone(),
+                    ..meta
+                };
             }
             if !can.modes || !told {
                 state.meta.mode = sent.meta.mode;
@@ -314,7 +444,8 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
                 state.meta.xattrs = sent.meta.xattrs.clone();
             }
             adopt_representation(tx, node_id, sent, &state);
-            tx.tree_mut().touch(id, state.parent.map(|p| (p, state.name.clone())));
+            tx.tree_mut()
+                .touch(id, state.parent.map(|p| (p, state.name.clone())));
             let times_sent = intent.aspects.contains(Aspects::TIMES);
             let (version, file_id) = (state.meta.version.clone(), state.meta.file_id);
             tx.edit_item(id, |item| {
@@ -351,7 +482,9 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
 /// What the server made of mode and attributes is taken over here, unless they were changed again.
 fn adopt_representation(tx: &mut Tx<'_>, node: Option<crate::model::NodeId>, sent: &State, state: &State) {
     let Some(node) = node else { return };
-    let Some(row) = tx.tree().node(node).map(|l| &l.row) else { return };
+    let Some(row) = tx.tree().node(node).map(|l| &l.row) else {
+        return;
+    };
     let mode_differs = state.meta.mode != sent.meta.mode && row.mode == sent.meta.mode;
     let xattrs_differ = match (&state.meta.xattrs, &sent.meta.xattrs) {
         (Some(now), Some(sent)) => now != sent && row.xattrs == *sent,
@@ -372,13 +505,23 @@ fn adopt_representation(tx: &mut Tx<'_>, node: Option<crate::model::NodeId>, sen
     tx.invalidate_node(node);
 }
 
-fn share_version(tx: &mut Tx<'_>, id: ItemId, node: crate::model::NodeId, version: &Version, file_id: Option<u64>) {
+fn share_version(
+    tx: &mut Tx<'_>,
+    id: ItemId,
+    node: crate::model::NodeId,
+    version: &Version,
+    file_id: Option<u64>,
+) {
     if file_id.is_none() {
         return;
     }
     let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
     for other in links.into_iter().filter(|other| *other != id) {
-        let same = tx.tree().item(other).and_then(|i| i.base.as_deref()).is_some_and(|b| b.meta.file_id == file_id);
+        let same = tx
+            .tree()
+            .item(other)
+            .and_then(|i| i.base.as_deref())
+            .is_some_and(|b| b.meta.file_id == file_id);
         if same {
             tx.edit_item(other, |item| {
                 if let Some(base) = &mut item.base {
@@ -427,8 +570,16 @@ pub fn failed(tx: &mut Tx<'_>, id: ItemId, step: Step, error: &RemoteError) -> A
 
 pub fn note_problem(tx: &mut Tx<'_>, id: ItemId, needs: Needs, message: String) {
     let problem = match tx.tree().item(id).and_then(|i| i.problem.clone()) {
-        Some(old) => Problem { needs, message, ..*old },
-        None => Problem { id: ProblemId(tx.new_id()), needs, message },
+        Some(old) => Problem {
+            needs,
+            message,
+            ..*old
+        },
+        None => Problem {
+            id: ProblemId(tx.new_id()),
+            needs,
+            message,
+        },
     };
     tx.happened(id, problem.message.clone());
     tx.edit_item(id, |item| item.problem = Some(Box::new(problem)));

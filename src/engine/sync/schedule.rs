@@ -48,7 +48,9 @@ pub enum Readiness {
 }
 
 pub fn readiness(tree: &Tree, item: &Item, now: Duration, cut_short: bool) -> Readiness {
-    let Some(pending) = item.pending else { return Readiness::No };
+    let Some(pending) = item.pending else {
+        return Readiness::No;
+    };
     if item.sending.is_some()
         || item.conflict.is_some()
         || item.problem.is_some()
@@ -133,7 +135,12 @@ fn place_is_free(tree: &Tree, item: &Item) -> Result<(), Option<ItemId>> {
     let (parent, name) = tree.place(item, Side::Local).ok_or(None)?;
     let folder = tree.item(parent).ok_or(None)?;
     let there = folder.base.is_some() && folder.server != ServerSide::Gone;
-    if !there || folder.sending.as_ref().is_some_and(|i| i.aspects.contains(Aspects::REMOVE)) {
+    if !there
+        || folder
+            .sending
+            .as_ref()
+            .is_some_and(|i| i.aspects.contains(Aspects::REMOVE))
+    {
         return Err(Some(parent));
     }
     // A folder cannot be moved into one that itself is still inside it on the server.
@@ -147,11 +154,12 @@ fn place_is_free(tree: &Tree, item: &Item) -> Result<(), Option<ItemId>> {
 }
 
 fn occupant(tree: &Tree, parent: ItemId, name: &Name) -> Option<ItemId> {
-    tree.server_child(parent, name.as_bytes())
-        .or_else(|| tree.base_child(parent, name.as_bytes()).filter(|id| {
+    tree.server_child(parent, name.as_bytes()).or_else(|| {
+        tree.base_child(parent, name.as_bytes()).filter(|id| {
             // On its way out of there, or its answer is not known yet.
             tree.item(*id).is_some_and(|i| i.sending.is_some())
-        }))
+        })
+    })
 }
 
 /// Another name of the same file that is on the server with the same content.
@@ -163,7 +171,10 @@ fn linked(tree: &Tree, item: &Item) -> Option<ItemId> {
             && tree.item(*id).is_some_and(|other| {
                 other.sending.is_none()
                     && other.server == ServerSide::AsBase
-                    && other.base.as_deref().is_some_and(|b| b.content == live.row.content && b.content.is_some())
+                    && other
+                        .base
+                        .as_deref()
+                        .is_some_and(|b| b.content == live.row.content && b.content.is_some())
                     && other.pending.is_none()
             })
     })
@@ -177,7 +188,11 @@ pub fn circle(tree: &Tree, start: ItemId, now: Duration) -> Option<ItemId> {
     loop {
         if let Some(at) = seen.iter().position(|s| *s == id) {
             return seen[at..].iter().copied().find(|id| {
-                let aspects = tree.item(*id).and_then(|i| i.pending).map(|p| p.aspects).unwrap_or_default();
+                let aspects = tree
+                    .item(*id)
+                    .and_then(|i| i.pending)
+                    .map(|p| p.aspects)
+                    .unwrap_or_default();
                 aspects.contains(Aspects::PLACE) && !aspects.contains(Aspects::CREATE)
             });
         }

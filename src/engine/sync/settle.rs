@@ -25,7 +25,9 @@ pub enum Settled {
 }
 
 pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
-    let Some(item) = tx.tree().item(id) else { return Settled::Done };
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
     // What was handed to the remote must be known first.
     if item.sending.is_some() {
         return Settled::Later;
@@ -43,7 +45,11 @@ pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         Verdict::TakeCreation => take_creation(tx, id),
         Verdict::TakeRemoval => take_removal(tx, id),
         Verdict::Agree => agree(tx, id),
-        Verdict::Merge { take, agree, conflict } => merge(tx, id, take, agree, conflict),
+        Verdict::Merge {
+            take,
+            agree,
+            conflict,
+        } => merge(tx, id, take, agree, conflict),
         Verdict::Conflict(kind) => hold(tx, id, kind),
     };
     tx.relog(id);
@@ -57,7 +63,11 @@ fn is_open_for_writing(tree: &Tree, item: &Item) -> bool {
 
 pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
     let tree = tx.tree();
-    let node = item.entry.as_ref().and_then(|e| tree.node(e.node)).map(|live| &live.row);
+    let node = item
+        .entry
+        .as_ref()
+        .and_then(|e| tree.node(e.node))
+        .map(|live| &live.row);
     let base = item.base.as_deref();
     let server = tree.server_state(item);
     let mut facts = Facts {
@@ -112,7 +122,9 @@ pub fn state_aspects(base: &State, server: &State) -> Aspects {
         aspects |= Aspects::XATTRS;
     }
     // Nothing that matters, but the server's mark is another one: `base` takes it over.
-    if aspects.is_empty() && (base.meta.version != server.meta.version || base.meta.mtime != server.meta.mtime) {
+    if aspects.is_empty()
+        && (base.meta.version != server.meta.version || base.meta.mtime != server.meta.mtime)
+    {
         aspects |= Aspects::TIMES;
     }
     aspects
@@ -121,7 +133,11 @@ pub fn state_aspects(base: &State, server: &State) -> Aspects {
 fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Aspects {
     let mut same = Aspects::all() - node_aspects(node, server);
     if node.kind == Kind::File && server.meta.kind == Kind::File {
-        let digest = |id| tx.content(id).filter(|c| c.is_sealed() && c.is_whole()).and_then(|c| c.digest());
+        let digest = |id| {
+            tx.content(id)
+                .filter(|c| c.is_sealed() && c.is_whole())
+                .and_then(|c| c.digest())
+        };
         let equal = match (node.content, server.content) {
             (a, b) if a == b => true,
             (None, Some(_)) => server.meta.size == 0,
@@ -131,14 +147,21 @@ fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Aspects {
         same.set(Aspects::CONTENT, equal);
     }
     let place = tx.tree().place(item, Side::Local);
-    same.set(Aspects::PLACE, place == server.parent.map(|p| (p, server.name.clone())));
+    same.set(
+        Aspects::PLACE,
+        place == server.parent.map(|p| (p, server.name.clone())),
+    );
     same
 }
 
 /// Whether only a look at the bytes can tell if two contents are the same.
 fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option<&State>) -> bool {
-    let Some(server) = server.filter(|s| s.meta.kind == Kind::File) else { return false };
-    let Some(theirs) = server.content.and_then(|id| tx.content(id)) else { return false };
+    let Some(server) = server.filter(|s| s.meta.kind == Kind::File) else {
+        return false;
+    };
+    let Some(theirs) = server.content.and_then(|id| tx.content(id)) else {
+        return false;
+    };
     if theirs.is_whole() && theirs.is_sealed() {
         // Known, but ours may not be.
         let ours = node.and_then(|n| n.content).and_then(|id| tx.content(id));
@@ -159,7 +182,9 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
             && b.content != server.content
             && b.meta.size == server.meta.size
             && b.meta.mtime == server.meta.mtime
-            && b.content.and_then(|id| tx.content(id)).is_some_and(|c| c.is_whole())
+            && b.content
+                .and_then(|id| tx.content(id))
+                .is_some_and(|c| c.is_whole())
     });
     like_local || like_base
 }
@@ -167,7 +192,9 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
 // --- conflicts ----------------------------------------------------------------------------------
 
 fn hold(tx: &mut Tx<'_>, id: ItemId, kind: ConflictKind) -> Settled {
-    let Some(item) = tx.tree().item(id) else { return Settled::Done };
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
     if item.conflict.as_ref().is_some_and(|c| c.kind == kind) {
         return Settled::Conflict;
     }
@@ -175,7 +202,13 @@ fn hold(tx: &mut Tx<'_>, id: ItemId, kind: ConflictKind) -> Settled {
         Some(conflict) => (conflict.id, conflict.since),
         None => (ConflictId(tx.new_id()), tx.now()),
     };
-    tx.edit_item(id, |item| item.conflict = Some(Box::new(Conflict { id: conflict, kind, since })));
+    tx.edit_item(id, |item| {
+        item.conflict = Some(Box::new(Conflict {
+            id: conflict,
+            kind,
+            since,
+        }))
+    });
     tx.happened(id, format!("conflict: {}", kind.word()));
     Settled::Conflict
 }
@@ -190,7 +223,9 @@ fn clear_conflict(tx: &mut Tx<'_>, id: ItemId) {
 // --- taking what the server did -----------------------------------------------------------------
 
 fn agree(tx: &mut Tx<'_>, id: ItemId) -> Settled {
-    let Some(item) = tx.tree().item(id) else { return Settled::Done };
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
     match tx.tree().server_state(item).cloned() {
         None => tx.edit_item(id, |item| {
             item.base = None;
@@ -232,16 +267,27 @@ fn agree(tx: &mut Tx<'_>, id: ItemId) -> Settled {
 }
 
 fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
-    let Some(state) = tx.tree().item(id).and_then(|i| tx.tree().server_state(i)).cloned() else {
+    let Some(state) = tx
+        .tree()
+        .item(id)
+        .and_then(|i| tx.tree().server_state(i))
+        .cloned()
+    else {
         return Settled::Done;
     };
-    let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else { return Settled::Later };
+    let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
+        return Settled::Later;
+    };
     if tx.tree().child(parent, state.name.as_bytes()).is_some() {
         // Observation binds names that are taken; one that appeared since is bound next time.
         return Settled::Later;
     }
     let node = new_node(tx, &state);
-    let entry = Entry { parent, name: state.name.clone(), node };
+    let entry = Entry {
+        parent,
+        name: state.name.clone(),
+        node,
+    };
     tx.edit_item(id, |item| {
         item.entry = Some(entry);
         item.base = Some(Box::new(state.clone()));
@@ -254,8 +300,13 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
 }
 
 fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
-    let Some(entry) = tx.tree().item(id).and_then(|i| i.entry.clone()) else { return Settled::Done };
-    let has_children = tx.tree().node(entry.node).is_some_and(|live| !live.children.is_empty());
+    let Some(entry) = tx.tree().item(id).and_then(|i| i.entry.clone()) else {
+        return Settled::Done;
+    };
+    let has_children = tx
+        .tree()
+        .node(entry.node)
+        .is_some_and(|live| !live.children.is_empty());
     if has_children {
         // What is changed or new in it keeps it until it is settled.
         return Settled::Later;
@@ -275,7 +326,13 @@ fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     Settled::Done
 }
 
-fn merge(tx: &mut Tx<'_>, id: ItemId, take: Aspects, agree: Aspects, conflict: Option<ConflictKind>) -> Settled {
+fn merge(
+    tx: &mut Tx<'_>,
+    id: ItemId,
+    take: Aspects,
+    agree: Aspects,
+    conflict: Option<ConflictKind>,
+) -> Settled {
     let mut done = agree;
     if take.contains(Aspects::PLACE) {
         match take_place(tx, id) {
@@ -290,14 +347,24 @@ fn merge(tx: &mut Tx<'_>, id: ItemId, take: Aspects, agree: Aspects, conflict: O
     } else if !here.is_empty() {
         return Settled::Later;
     }
-    let Some(item) = tx.tree().item(id) else { return Settled::Done };
-    let Some(server) = tx.tree().server_state(item).cloned() else { return Settled::Done };
-    let Some(base) = item.base.as_deref() else { return Settled::Done };
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
+    let Some(server) = tx.tree().server_state(item).cloned() else {
+        return Settled::Done;
+    };
+    let Some(base) = item.base.as_deref() else {
+        return Settled::Done;
+    };
     if conflict.is_none() {
         let mut state = server;
         // Where both have the same bytes, ours are the ones that are here.
         if agree.contains(Aspects::CONTENT)
-            && let Some(content) = item.entry.as_ref().and_then(|e| tx.tree().node(e.node)).map(|l| l.row.content)
+            && let Some(content) = item
+                .entry
+                .as_ref()
+                .and_then(|e| tx.tree().node(e.node))
+                .map(|l| l.row.content)
         {
             state.content = content;
         }
@@ -346,23 +413,41 @@ enum Placed {
 
 fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
     let tree = tx.tree();
-    let Some(item) = tree.item(id) else { return Placed::Done };
-    let Some(server) = tree.server_state(item).cloned() else { return Placed::Done };
-    let Some(old) = item.entry.clone() else { return Placed::Done };
-    let Some(parent_item) = server.parent else { return Placed::Done };
+    let Some(item) = tree.item(id) else {
+        return Placed::Done;
+    };
+    let Some(server) = tree.server_state(item).cloned() else {
+        return Placed::Done;
+    };
+    let Some(old) = item.entry.clone() else {
+        return Placed::Done;
+    };
+    let Some(parent_item) = server.parent else {
+        return Placed::Done;
+    };
     let Some(parent) = local_folder(tree, parent_item) else {
         // The folder it was moved into is not here (yet), or was removed here.
         let removed = tree.item(parent_item).is_some_and(|p| p.base.is_some());
-        return if removed { Placed::Conflict(ConflictKind::Name) } else { Placed::Later };
+        return if removed {
+            Placed::Conflict(ConflictKind::Name)
+        } else {
+            Placed::Later
+        };
     };
     if tree.lies_in(parent_item, id, Side::Local) {
         return Placed::Conflict(ConflictKind::Cycle);
     }
-    let entry = Entry { parent, name: server.name.clone(), node: old.node };
+    let entry = Entry {
+        parent,
+        name: server.name.clone(),
+        node: old.node,
+    };
     match tree.child(parent, server.name.as_bytes()) {
         Some(other) if other == id => {}
         Some(other) => {
-            let Some(occupant) = tree.item(other) else { return Placed::Later };
+            let Some(occupant) = tree.item(other) else {
+                return Placed::Later;
+            };
             let moves_too = occupant.server != ServerSide::AsBase && occupant.entry.is_some();
             if !moves_too {
                 return Placed::Conflict(ConflictKind::Name);
@@ -371,8 +456,13 @@ fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
                 return Placed::Later;
             }
             // It is to go elsewhere as well: until then it stands where this one was.
-            let Some(other_entry) = occupant.entry.clone() else { return Placed::Later };
-            let aside = Entry { node: other_entry.node, ..old.clone() };
+            let Some(other_entry) = occupant.entry.clone() else {
+                return Placed::Later;
+            };
+            let aside = Entry {
+                node: other_entry.node,
+                ..old.clone()
+            };
             tx.edit_item(other, |item| item.entry = Some(aside));
             tx.edit_item(id, |item| item.entry = Some(entry.clone()));
             tx.relog(other);
@@ -398,11 +488,18 @@ fn tell_moved(tx: &mut Tx<'_>, old: &Entry, new: &Entry) {
 fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
     let tree = tx.tree();
     let Some(item) = tree.item(id) else { return true };
-    let Some(server) = tree.server_state(item).cloned() else { return true };
-    let Some(entry) = item.entry.clone() else { return true };
+    let Some(server) = tree.server_state(item).cloned() else {
+        return true;
+    };
+    let Some(entry) = item.entry.clone() else {
+        return true;
+    };
     if take.contains(Aspects::CONTENT) {
         let old = tree.node(entry.node).map(|live| live.row.clone());
-        if tree.node(entry.node).is_some_and(|live| !live.children.is_empty()) {
+        if tree
+            .node(entry.node)
+            .is_some_and(|live| !live.children.is_empty())
+        {
             return false;
         }
         let node = new_node(tx, &server);
@@ -418,7 +515,10 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
                 }
             });
         }
-        let entry_now = Entry { node, ..entry.clone() };
+        let entry_now = Entry {
+            node,
+            ..entry.clone()
+        };
         tx.edit_item(id, |item| item.entry = Some(entry_now));
         tx.invalidate_entry(entry.parent, &entry.name);
         tx.invalidate_node(entry.node);
@@ -448,7 +548,9 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
 /// The local node of a folder item.
 pub fn local_folder(tree: &Tree, folder: ItemId) -> Option<NodeId> {
     let entry = tree.item(folder)?.entry.as_ref()?;
-    tree.node(entry.node).filter(|live| live.row.kind == Kind::Folder).map(|live| live.row.id)
+    tree.node(entry.node)
+        .filter(|live| live.row.kind == Kind::Folder)
+        .map(|live| live.row.id)
 }
 
 /// A node that looks like a state of the server.
@@ -457,7 +559,11 @@ pub fn new_node(tx: &mut Tx<'_>, state: &State) -> NodeId {
     let (uid, gid) = tx.owner();
     let now = tx.now();
     let meta = &state.meta;
-    let mtime = if meta.kind == Kind::Folder { now } else { meta.mtime };
+    let mtime = if meta.kind == Kind::Folder {
+        now
+    } else {
+        meta.mtime
+    };
     tx.put_node(Node {
         id,
         kind: meta.kind,

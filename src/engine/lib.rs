@@ -1,4 +1,5 @@
 //! (draft)
+pub mod merge;
 pub mod model;
 pub mod remote;
 pub mod world;

@@ -4,8 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::fileops::Fileops;
-use crate::handle::{Error, Handle};
+use crate::handle::{Core, Error, Handle};
+use crate::model::{Kind, Needs, ProblemId, Side, StashId};
 use crate::remote::Connector;
+use crate::store::files::DirFiles;
+use crate::store::journal::FileJournal;
+use crate::store::lock::StoreLock;
+use crate::store::persist::StoreError;
+use crate::store::rows::{Problem, Stashed};
+use crate::store::sqlite::Sqlite;
+use crate::store::{Parts, Store, Tx};
+use crate::sync::Sync;
 use crate::world::World;
 
 /// What an engine is started with.
@@ -16,6 +25,8 @@ pub struct Options {
     pub boot_id: [u8; 16],
     /// Owner and group of all nodes; `None` keeps whoever makes them (an engine that runs as root).
     pub owner: Option<(u32, u32)>,
+    /// Owner and group of what comes from a server where `owner` is `None`.
+    pub default_owner: (u32, u32),
     /// Where the mount is, for `status`; also what no location may lie in.
     pub mount: Option<PathBuf>,
 }
@@ -33,7 +44,129 @@ impl Engine {
         world: Arc<dyn World>,
         connector: Arc<dyn Connector>,
     ) -> Result<Engine, Error> {
-        let _ = (options, world, connector);
-        todo!()
+        let path = options.store.display().to_string();
+        let failed = |error: StoreError| match error {
+            StoreError::InUse => Error::refused(format!(
+                "another engine already works on the store {path}; stop it first, or use another XDG_DATA_HOME"
+            )),
+            error => Error::failed(error.to_string()),
+        };
+        let lock = StoreLock::take(&options.store).map_err(failed)?;
+        let database = Sqlite::open(&options.store.join("holdfast.db")).map_err(failed)?;
+        let journals = options.store.join("journal");
+        std::fs::create_dir_all(&journals).map_err(|e| failed(e.into()))?;
+        let journal = FileJournal::open(&journals, options.boot_id).map_err(failed)?;
+        let files = DirFiles::open(&options.store).map_err(|e| failed(e.into()))?;
+        let parts = Parts {
+            database: Box::new(database),
+            journal: Box::new(journal),
+            files: Arc::new(files),
+            world: world.clone(),
+            owner: options.owner.unwrap_or(options.default_owner),
+            background: true,
+        };
+        let owner = owner_name(&options.store, &*world).map_err(|e| failed(e.into()))?;
+        let engine = Engine::on(parts, options.owner, options.mount, owner, connector).map_err(failed)?;
+        engine.handle.keep(Box::new(lock));
+        Ok(engine)
+    }
+
+    /// An engine on a store made of other parts: for simulation. `owner` is the owner of nodes,
+    /// `name` goes into temporary names on servers.
+    pub fn on(
+        parts: Parts,
+        owner: Option<(u32, u32)>,
+        mount: Option<PathBuf>,
+        name: String,
+        connector: Arc<dyn Connector>,
+    ) -> Result<Engine, StoreError> {
+        let store = Store::open(parts)?;
+        store.write(|tx| {
+            drop_unlinked(tx);
+            flag_cut_off(tx);
+            Ok::<_, StoreError>(())
+        })?;
+        store.remove_orphans()?;
+        store.flush()?;
+        let fileops = Fileops::new(store.clone(), owner);
+        let sync = Arc::new(Sync::new(store.clone(), name));
+        fileops.set_provider(sync.clone());
+        let handle = Handle::new(Core::new(store, sync, connector, mount));
+        handle.start_locations();
+        Ok(Engine { handle, fileops })
+    }
+}
+
+/// Who we are in temporary names on servers: the same for the life of the store.
+fn owner_name(store: &std::path::Path, world: &dyn World) -> std::io::Result<String> {
+    let path = store.join("owner");
+    match std::fs::read_to_string(&path) {
+        Ok(name) if name.len() == 8 && name.bytes().all(|b| b.is_ascii_hexdigit()) => Ok(name),
+        _ => {
+            let name = format!("{:08x}", world.random() as u32);
+            std::fs::write(&path, &name)?;
+            Ok(name)
+        }
+    }
+}
+
+/// Files that were removed while open: nobody has them open any more.
+fn drop_unlinked(tx: &mut Tx<'_>) {
+    let unlinked: Vec<_> = tx
+        .tree()
+        .nodes()
+        .filter(|live| live.links.is_empty() && live.row.id != crate::model::NodeId::ROOT)
+        .map(|live| live.row.id)
+        .collect();
+    unlinked.into_iter().for_each(|id| tx.remove_node(id));
+}
+
+/// Files that were being written: the write was cut off. What a truncate replaced is set aside, and
+/// nothing is sent until a person or a program goes on.
+fn flag_cut_off(tx: &mut Tx<'_>) {
+    let cut_off: Vec<_> = tx
+        .tree()
+        .nodes()
+        .filter(|live| live.row.writing)
+        .map(|live| (live.row.clone(), live.links.clone()))
+        .collect();
+    for (row, links) in cut_off {
+        for id in &links {
+            let Some(item) = tx.tree().item(*id) else { continue };
+            let location = item.location;
+            if let Some(content) = row.replaced.and_then(|c| tx.content(c)) {
+                let target = tx.target_bytes(*id);
+                let stash = Stashed {
+                    id: StashId(tx.new_id()),
+                    location,
+                    target,
+                    side: Side::Local,
+                    kind: Kind::File,
+                    mode: row.mode,
+                    mtime: row.mtime,
+                    size: content.size(),
+                    content: Some(content.id()),
+                    link_target: None,
+                    at: tx.now(),
+                    why: "a program was cut off while it rewrote the file".into(),
+                    kept: true,
+                };
+                tx.put_stash(stash);
+            }
+            let message =
+                "a program was cut off while it wrote this file; what it had written is here, an earlier \
+                           version is set aside. Confirm to send it as it is, or write it anew"
+                    .to_string();
+            let problem = Problem {
+                id: ProblemId(tx.new_id()),
+                needs: Needs::Unfinished,
+                message,
+            };
+            tx.edit_item(*id, |item| item.problem = Some(Box::new(problem)));
+        }
+        tx.edit_node(row.id, |row| {
+            row.writing = false;
+            row.replaced = None;
+        });
     }
 }

@@ -247,6 +247,10 @@ pub trait Connector: Send + Sync {
     /// The URL without its secret.
     fn public_url(&self, url: &str) -> String;
 
+    /// The folder of this computer that the URL names, where it names one: two locations must not
+    /// lie in one another. Symbolic links in it are resolved as far as that does not hang.
+    fn local_folder(&self, url: &str) -> Option<std::path::PathBuf>;
+
     /// `owner` goes into temporary names.
     fn remote(&self, url: &str, owner: &str) -> Result<Arc<dyn Remote>, String>;
 }

@@ -85,7 +85,7 @@ fn claimant(tree: &Tree, folder: ItemId, name: &Name, kind: Kind) -> Option<Item
     }
 }
 
-pub(super) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) -> ItemId {
+pub(crate) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) -> ItemId {
     let id = ItemId(tx.new_id());
     let local_only = is_local_only(tx.tree(), folder, &entry.name, kind);
     let location = tx
@@ -111,7 +111,7 @@ pub(super) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind
 }
 
 /// Gives a node that is new (or gets one more link) a name.
-pub(super) fn bind_new(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) {
+pub(crate) fn bind_new(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) {
     let claimant = if matches!(kind, Kind::Special(_)) {
         None
     } else {

@@ -43,9 +43,37 @@ impl Time {
     }
 }
 
+impl Time {
+    /// Year, month and day in UTC. After Howard Hinnant's `civil_from_days`.
+    pub fn date(self) -> (i64, u32, u32) {
+        let days = self.secs().div_euclid(86_400) + 719_468;
+        let era = days.div_euclid(146_097);
+        let day_of_era = days.rem_euclid(146_097);
+        let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+        let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let month_from_march = (5 * day_of_year + 2) / 153;
+        let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+        let month = if month_from_march < 10 {
+            month_from_march + 3
+        } else {
+            month_from_march - 9
+        };
+        let year = year_of_era + era * 400 + i64::from(month <= 2);
+        (year, month as u32, day as u32)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn dates() {
+        assert_eq!(Time::ZERO.date(), (1970, 1, 1));
+        assert_eq!(Time::new(951_782_400, 0).date(), (2000, 2, 29));
+        assert_eq!(Time::new(1_795_478_400, 0).date(), (2026, 11, 24));
+        assert_eq!(Time::new(-1, 0).date(), (1969, 12, 31));
+    }
 
     #[test]
     fn before_1970_keeps_nanoseconds_positive() {

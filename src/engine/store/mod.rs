@@ -108,7 +108,7 @@ impl Store {
         // The mount's root is node 1; numbers handed out are above it.
         let next_id = rows.next_id.max(2);
         let contents = Contents::new(parts.files.clone(), rows.contents.clone());
-        let tree = Tree::load(rows);
+        let tree = Tree::load(rows, parts.owner, parts.world.now());
         let (invalidations, invalidated) = async_channel::unbounded();
         let shared = Arc::new(Shared {
             tree: RwLock::new(tree),

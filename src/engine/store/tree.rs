@@ -12,7 +12,7 @@ use std::time::Duration;
 use ignore::gitignore::Gitignore;
 
 use crate::model::{
-    ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, State,
+    ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, State, Time,
 };
 
 use super::rows::{Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
@@ -85,9 +85,10 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Builds the trees of what was kept.
-    pub fn load(rows: Rows) -> Tree {
+    /// Builds the trees of what was kept. The mount's root is no row: it is made here.
+    pub fn load(rows: Rows, owner: (u32, u32), now: Time) -> Tree {
         let mut tree = Tree::default();
+        tree.put_node(NodeId::ROOT, Some(mount_root(owner, now)));
         for row in rows.locations {
             tree.put_location(row.id, Some(row));
         }
@@ -582,6 +583,27 @@ impl Tree {
             self.release(content);
         }
         old
+    }
+}
+
+fn mount_root((uid, gid): (u32, u32), now: Time) -> Node {
+    Node {
+        id: NodeId::ROOT,
+        kind: Kind::Folder,
+        mode: 0o755,
+        uid,
+        gid,
+        rdev: 0,
+        size: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        content: None,
+        link_target: None,
+        xattrs: Arc::new(Vec::new()),
+        listed: true,
+        writing: false,
+        replaced: None,
     }
 }
 

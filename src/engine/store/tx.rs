@@ -85,6 +85,22 @@ impl<'a> Tx<'a> {
         self.shared.owner
     }
 
+    /// No number at or above this one is in use yet.
+    pub fn next_id(&self) -> u64 {
+        self.shared.next_id.load(std::sync::atomic::Ordering::Relaxed)
+    }
+
+    /// Items made in this transaction with a number at or above one.
+    pub fn items_since(&self, first: u64) -> Vec<ItemId> {
+        let made = self
+            .items
+            .iter()
+            .filter(|(id, old)| id.0 >= first && old.is_none());
+        made.map(|(id, _)| *id)
+            .filter(|id| self.tree.item(*id).is_some())
+            .collect()
+    }
+
     pub fn new_id(&mut self) -> u64 {
         self.shared.new_id()
     }

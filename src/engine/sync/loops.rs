@@ -17,8 +17,8 @@ use crate::world::blocking;
 use super::observe::{Braked, Scope, observe, settle_all};
 use super::replay::{self, After, Handed, aside_name, hand_over, plan, prepare};
 use super::schedule::Step;
-use super::settle::Settled;
 use super::worker::{End, Worker};
+use crate::reconcile::{Settled, settle};
 
 /// Records with the remote at once.
 const SENDS: usize = 64;
@@ -217,7 +217,7 @@ impl Worker {
                 item.server = ServerSide::At(Box::new(state));
             });
             tx.relog(id);
-            super::settle::settle(tx, id);
+            settle(tx, id);
             Ok::<_, StoreError>(())
         })?;
         self.store.flushed().await?;
@@ -321,7 +321,7 @@ impl Worker {
                     }
                 });
             }
-            Ok::<_, StoreError>(super::settle::settle(tx, id))
+            Ok::<_, StoreError>(settle(tx, id))
         });
         match settled {
             Ok(settled) => {
@@ -416,7 +416,10 @@ impl Worker {
     fn folders_of(&self, hints: &[Hint]) -> HashSet<ItemId> {
         let tree = self.store.read();
         let is_known = |folder: &ItemId| {
-            let node = tree.item(*folder).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
+            let node = tree
+                .item(*folder)
+                .and_then(|i| i.entry.as_ref())
+                .and_then(|e| tree.node(e.node));
             node.is_none_or(|live| live.row.listed) || tree.is_pinned(*folder)
         };
         let folder = |hint: &Hint| match hint {

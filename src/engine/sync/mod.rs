@@ -12,11 +12,9 @@ mod fetch;
 mod loops;
 mod observe;
 mod provide;
-pub mod reconcile;
 mod recover;
 mod replay;
 pub mod schedule;
-mod settle;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -31,7 +29,6 @@ use crate::world::World;
 
 pub use observe::{empty_item, expect_content};
 pub use replay::note_problem;
-pub use settle::{Settled, local_folder, new_node, settle, state_aspects};
 pub use worker::Worker;
 
 /// All locations at work.
@@ -51,6 +48,10 @@ impl Sync {
             owner,
             workers: Mutex::default(),
         }
+    }
+
+    pub fn owner(&self) -> String {
+        self.owner.clone()
     }
 
     pub fn start(&self, location: LocationId, remote: Arc<dyn Remote>) -> Arc<Worker> {

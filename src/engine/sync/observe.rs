@@ -17,7 +17,7 @@ use crate::store::rows::{Item, ServerSide};
 use crate::store::tree::Tree;
 use crate::store::{Store, Tx};
 
-use super::settle::{Settled, settle, state_aspects};
+use crate::reconcile::{Settled, settle, state_aspects};
 
 /// Listings under way at once.
 const LISTINGS: usize = 32;

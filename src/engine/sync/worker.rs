@@ -35,6 +35,9 @@ pub struct Worker {
     pub progress: Event,
     pub(super) closing: AtomicBool,
     by_hand: AtomicBool,
+    /// Attempts to connect that ended, one way or the other.
+    tries: AtomicU64,
+    closed: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
     /// `sync` asked to send without waiting for quiet.
@@ -109,6 +112,8 @@ impl Worker {
             progress: Event::new(),
             closing: AtomicBool::new(false),
             by_hand: AtomicBool::new(by_hand),
+            tries: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             rounds: Rounds::default(),
             cut_short: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
@@ -209,6 +214,30 @@ impl Worker {
         self.closing.load(SeqCst) || self.by_hand.load(SeqCst)
     }
 
+    /// The last round of observation that is done.
+    pub fn done_round(&self) -> u64 {
+        self.rounds.done.load(SeqCst)
+    }
+
+    pub fn tries(&self) -> u64 {
+        self.tries.load(SeqCst)
+    }
+
+    pub fn is_by_hand(&self) -> bool {
+        self.by_hand.load(SeqCst)
+    }
+
+    /// Returns when nothing is in flight any more, after [`Worker::close`].
+    pub async fn closed(&self) {
+        loop {
+            let progress = self.progress.listen();
+            if self.closed.load(SeqCst) {
+                return;
+            }
+            progress.await;
+        }
+    }
+
     /// Works until it is closed.
     pub async fn run(self: Arc<Self>) {
         let mut pause = BACK_OFF.0;
@@ -239,6 +268,7 @@ impl Worker {
                 RemoteError::Gone { reason, .. } => *reason,
                 _ => OfflineReason::Error,
             };
+            self.tries.fetch_add(1, SeqCst);
             self.set_link(Link::Offline(reason), error.to_string());
             asked = asked.max(self.rounds.begun.load(SeqCst));
             futures::select_biased! {
@@ -252,6 +282,7 @@ impl Worker {
             }
         }
         self.remote.disconnect().await;
+        self.closed.store(true, SeqCst);
         self.set_link(Link::Offline(OfflineReason::ByHand), String::new());
     }
 

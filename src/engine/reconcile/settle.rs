@@ -10,7 +10,7 @@ use crate::store::pending::node_aspects;
 use crate::store::rows::{Aspects, Conflict, Entry, Item, Node, ServerSide};
 use crate::store::tree::Tree;
 
-use super::reconcile::{Facts, Verdict, reconcile};
+use super::verdict::{Facts, Verdict, reconcile};
 
 /// What became of an item.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,0 +1,153 @@
+//! Taking decisions back.
+
+use crate::model::{HistoryId, ItemId, NodeId, Side};
+use crate::store::Tx;
+use crate::store::rows::{Before, Entry, History, Item};
+use crate::store::tree::Tree;
+
+/// An item as it is now, for taking back what is about to be done to it.
+pub fn snapshot(tree: &Tree, id: ItemId) -> Before {
+    let row = tree.item(id).cloned();
+    let node = row
+        .as_ref()
+        .and_then(|i| i.entry.as_ref())
+        .and_then(|e| tree.node(e.node))
+        .map(|l| l.row.clone());
+    Before {
+        item: id,
+        row: row.map(Box::new),
+        node: node.map(Box::new),
+        after: None,
+    }
+}
+
+pub fn can_undo(history: &History) -> bool {
+    !history.undone && !history.before.is_empty()
+}
+
+/// Takes a decision back. Where nothing was sent since, everything is as it was, the conflict open
+/// again; else the local side is as it was, as a new change.
+pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
+    let history = tx
+        .tree()
+        .history()
+        .get(&id)
+        .cloned()
+        .ok_or("there is no such entry in the history")?;
+    if !can_undo(&history) {
+        return Err("it has been taken back already".into());
+    }
+    for before in history.before.iter().rev() {
+        let now = tx.tree().item(before.item).cloned();
+        let untouched = same(now.as_ref(), before.after.as_deref());
+        match (&before.row, untouched) {
+            (Some(row), true) => put_back(tx, row, before),
+            (Some(row), false) => put_back_local(tx, row, before),
+            // It was made by the decision.
+            (None, _) => {
+                if let Some(entry) = now.and_then(|i| i.entry) {
+                    tx.edit_item(before.item, |item| item.entry = None);
+                    tx.relog(before.item);
+                    tx.invalidate_entry(entry.parent, &entry.name);
+                    tx.invalidate_node(entry.parent);
+                    crate::fileops::reap(tx, entry.node);
+                }
+            }
+        }
+        tx.happened(before.item, "a decision was taken back");
+    }
+    let history = History {
+        undone: true,
+        ..history
+    };
+    tx.put_history(history.clone());
+    Ok(history)
+}
+
+fn same(now: Option<&Item>, after: Option<&Item>) -> bool {
+    match (now, after) {
+        (None, None) => true,
+        (Some(now), Some(after)) => {
+            now.entry == after.entry
+                && now.base == after.base
+                && now.server == after.server
+                && now.sending.is_none()
+        }
+        _ => false,
+    }
+}
+
+fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before) {
+    let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
+    let entry = entry_again(tx, row, before);
+    let mut row = row.clone();
+    row.entry = entry.clone();
+    tx.put_item(row);
+    tell(tx, current, entry);
+    tx.relog(before.item);
+}
+
+/// The decision was sent: what was here before becomes a new change.
+fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
+    let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
+    if tx.tree().item(before.item).is_none() {
+        let mut fresh = row.clone();
+        fresh.base = None;
+        fresh.server = Default::default();
+        fresh.sending = None;
+        fresh.conflict = None;
+        fresh.problem = None;
+        fresh.pending = None;
+        fresh.entry = None;
+        tx.put_item(fresh);
+    }
+    let entry = entry_again(tx, row, before);
+    tx.edit_item(before.item, |item| item.entry = entry.clone());
+    tell(tx, current, entry);
+    tx.relog(before.item);
+}
+
+/// The entry as it was, with a node like the one it had. Its place is used where it is free.
+fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before) -> Option<Entry> {
+    let entry = row.entry.clone()?;
+    let node = before.node.as_deref()?;
+    let current = tx
+        .tree()
+        .item(before.item)
+        .and_then(|i| tx.tree().place(i, Side::Local));
+    tx.tree().folder_item(entry.parent)?;
+    let taken = tx
+        .tree()
+        .child(entry.parent, entry.name.as_bytes())
+        .filter(|other| *other != before.item);
+    if taken.is_some() && current.is_none() {
+        return None;
+    }
+    let id = match tx.tree().node(entry.node) {
+        // Still the very same.
+        Some(live) if live.row.content == node.content && live.row.kind == node.kind => entry.node,
+        _ => {
+            let id = NodeId(tx.new_id());
+            tx.put_node(crate::store::rows::Node {
+                id,
+                writing: false,
+                replaced: None,
+                ..node.clone()
+            });
+            id
+        }
+    };
+    Some(Entry { node: id, ..entry })
+}
+
+fn tell(tx: &mut Tx<'_>, old: Option<Entry>, new: Option<Entry>) {
+    for entry in old.iter().chain(new.iter()) {
+        tx.invalidate_entry(entry.parent, &entry.name);
+        tx.invalidate_node(entry.parent);
+    }
+    if let (Some(old), new) = (old, new)
+        && new.is_none_or(|n| n.node != old.node)
+    {
+        crate::fileops::reap(tx, old.node);
+    }
+}

@@ -1,0 +1,202 @@
+//! What happened, what was set aside, what can be taken back.
+
+use std::os::fd::OwnedFd;
+
+use crate::conflict::{can_undo, restore, snapshot, undo};
+use crate::model::{HistoryId, HistoryReport, Kind, LocPath, StashId, StashReport, Target, WhyReport};
+use crate::store::persist::StoreError;
+use crate::store::rows::{History, Stashed};
+
+use super::conflicts::{bytes_descriptor, descriptor};
+use super::core::Handle;
+use super::{Answer, Error};
+
+impl Handle {
+    pub async fn why(&self, path: &Target) -> Answer<Vec<WhyReport>> {
+        let location = self.location_id(&path.location)?;
+        self.0.store.flushed().await?;
+        let item = self.0.store.read().resolve_any(location, &path.path);
+        let happened = self
+            .0
+            .store
+            .with_database(|db| db.happened(item, &path.to_bytes()))?;
+        let mut reports: Vec<WhyReport> = happened
+            .into_iter()
+            .map(|h| WhyReport {
+                at: h.at,
+                what: h.what,
+            })
+            .collect();
+        let tree = self.0.store.read();
+        if let Some(item) = item.and_then(|id| tree.item(id)) {
+            if let Some(pending) = item.pending {
+                reports.push(WhyReport {
+                    at: pending.first_at,
+                    what: "changed here, and waits to be sent".into(),
+                });
+            }
+            if let Some(problem) = &item.problem {
+                let at = reports.last().map(|r| r.at).unwrap_or_default();
+                reports.push(WhyReport {
+                    at,
+                    what: format!("stands still: {}", problem.message),
+                });
+            }
+        }
+        if reports.is_empty() && item.is_none() {
+            return Err(Error::failed(format!("nothing is known of {path}")));
+        }
+        reports.sort_by_key(|r| r.at);
+        Ok(reports)
+    }
+
+    pub async fn stash_list(&self, under: Option<&Target>) -> Answer<Vec<StashReport>> {
+        let tree = self.0.store.read();
+        let report = |s: &Stashed| StashReport {
+            id: s.id,
+            path: target_of(s),
+            side: s.side,
+            size: s.size,
+            digest: s
+                .content
+                .and_then(|c| self.0.store.contents().get(c))
+                .and_then(|c| c.digest()),
+            at: s.at,
+            why: s.why.clone(),
+        };
+        let is_under = |path: &Target| {
+            under.is_none_or(|u| u.location == path.location && path.path.starts_with(&u.path))
+        };
+        Ok(tree
+            .stash()
+            .values()
+            .map(report)
+            .filter(|r| is_under(&r.path))
+            .collect())
+    }
+
+    fn stashed(&self, id: StashId) -> Answer<Stashed> {
+        let found = self.0.store.read().stash().get(&id).cloned();
+        found.ok_or_else(|| {
+            Error::failed(format!(
+                "there is no version {id} in the stash; `stash list` shows them"
+            ))
+        })
+    }
+
+    pub async fn stash_open(&self, id: StashId) -> Answer<OwnedFd> {
+        let stashed = self.stashed(id)?;
+        if stashed.kind == Kind::Symlink {
+            return bytes_descriptor(stashed.link_target.as_deref().unwrap_or_default());
+        }
+        match stashed.content.and_then(|c| self.0.store.contents().get(c)) {
+            Some(content) => descriptor(&content),
+            None => bytes_descriptor(b""),
+        }
+    }
+
+    /// Puts it back as a local change: at its own path, or at `to`. Returns where.
+    pub async fn stash_restore(&self, id: StashId, to: Option<&Target>) -> Answer<Target> {
+        let stashed = self.stashed(id)?;
+        let to = to.cloned().unwrap_or_else(|| target_of(&stashed));
+        let (folder, name) = to
+            .path
+            .split_last()
+            .ok_or_else(|| Error::usage("a location itself cannot be replaced; name a file"))?;
+        let folder = Target {
+            location: to.location.clone(),
+            path: folder,
+        };
+        let parent = self.find(&folder).await?;
+        self.0.store.write(|tx| {
+            let node = crate::reconcile::local_folder(tx.tree(), parent).ok_or_else(|| {
+                Error::failed(format!(
+                    "the folder {folder} is not here; restore with --to elsewhere"
+                ))
+            })?;
+            let at = tx.tree().child(node, name.as_bytes());
+            let before = at.map(|item| snapshot(tx.tree(), item));
+            restore(tx, &stashed, node, &name)
+                .map_err(|e| Error::failed(format!("{to} cannot be replaced: {e}")))?;
+            let item = tx.tree().child(node, name.as_bytes());
+            if let Some(item) = item {
+                tx.happened(item, format!("put back from the stash (version {id})"));
+                let mut before = before.unwrap_or(crate::store::rows::Before {
+                    item,
+                    row: None,
+                    node: None,
+                    after: None,
+                });
+                before.after = tx.tree().item(item).cloned().map(Box::new);
+                let history = History {
+                    id: HistoryId(tx.new_id()),
+                    at: tx.now(),
+                    what: format!("{to} put back from the stash"),
+                    undone: false,
+                    before: vec![before],
+                };
+                tx.put_history(history);
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.0.store.flushed().await?;
+        self.0.store.changed.notify(usize::MAX);
+        Ok(to)
+    }
+
+    pub async fn stash_drop(&self, id: StashId) -> Answer<()> {
+        self.stashed(id)?;
+        self.0.store.write(|tx| {
+            tx.remove_stash(id);
+            Ok::<_, StoreError>(())
+        })?;
+        self.0.store.flushed().await?;
+        Ok(())
+    }
+
+    pub async fn history(&self) -> Answer<Vec<HistoryReport>> {
+        let tree = self.0.store.read();
+        Ok(tree.history().values().rev().map(report).collect())
+    }
+
+    /// The newest where no id is given. Says what was taken back.
+    pub async fn undo(&self, id: Option<HistoryId>) -> Answer<HistoryReport> {
+        let id = match id {
+            Some(id) => id,
+            None => {
+                let tree = self.0.store.read();
+                let newest = tree.history().values().rev().find(|h| can_undo(h)).map(|h| h.id);
+                newest.ok_or_else(|| Error::failed("there is nothing to take back"))?
+            }
+        };
+        let undone = self.0.store.write(|tx| undo(tx, id).map_err(Error::failed))?;
+        self.0.store.flushed().await?;
+        self.0.store.changed.notify(usize::MAX);
+        Ok(report(&undone))
+    }
+}
+
+fn report(history: &History) -> HistoryReport {
+    HistoryReport {
+        id: history.id,
+        at: history.at,
+        what: history.what.clone(),
+        items: history.before.len() as u64,
+        undone: history.undone,
+        can_undo: can_undo(history),
+    }
+}
+
+fn target_of(stashed: &Stashed) -> Target {
+    let at = stashed
+        .target
+        .iter()
+        .position(|b| *b == b':')
+        .unwrap_or(stashed.target.len());
+    let location = String::from_utf8_lossy(&stashed.target[..at]).into_owned();
+    let path = stashed.target.get(at + 1..).unwrap_or_default();
+    Target {
+        location,
+        path: LocPath::parse(path).unwrap_or_default(),
+    }
+}

@@ -1,0 +1,119 @@
+//! Pin, unpin, evict.
+
+use crate::model::{ItemId, Kind, PinReport, Target};
+use crate::pins::{count, evict, path_of, pinned, set_pinned};
+
+use super::core::Handle;
+use super::{Answer, Error};
+
+impl Handle {
+    /// With `wait`, returns when all of it is here.
+    pub async fn pin(&self, path: &Target, wait: bool) -> Answer<()> {
+        let id = self.find(path).await?;
+        set_pinned(&self.0.store, id, true)?;
+        self.0.store.flushed().await?;
+        let location = self.location_id(&path.location)?;
+        let worker = self.worker(location)?;
+        let round = worker.ask_round();
+        worker.want_all_pinned();
+        if !wait {
+            return Ok(());
+        }
+        let tries = worker.tries();
+        loop {
+            let progress = worker.progress.listen();
+            if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
+                return Err(Error::failed(format!("{path} was unpinned meanwhile")));
+            }
+            let complete = self.count(id).is_complete();
+            if complete && worker.done_round() >= round {
+                break;
+            }
+            if worker.is_by_hand() && complete {
+                break;
+            }
+            if !worker.is_online() && (worker.is_by_hand() || worker.tries() > tries) {
+                let (_, detail) = worker.link();
+                let why = if detail.is_empty() {
+                    "it was taken offline by hand".into()
+                } else {
+                    detail
+                };
+                return Err(Error::offline(format!(
+                    "{path} is pinned and not wholly here yet: the location is offline ({why}); the rest is fetched \
+                     when it is back"
+                )));
+            }
+            if worker.fetch_failed() && !worker.is_fetching() {
+                return Err(Error::failed(format!(
+                    "{path} is pinned, but some of it cannot be fetched; `problems` says what and why"
+                )));
+            }
+            progress.await;
+        }
+        // What is here is also on the disk.
+        self.0.store.flushed().await?;
+        Ok(())
+    }
+
+    fn count(&self, id: ItemId) -> crate::pins::Count {
+        count(&self.0.store, &self.0.store.read(), id)
+    }
+
+    pub async fn unpin(&self, path: &Target) -> Answer<()> {
+        let id = self.find_known(path)?;
+        if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
+            return Err(Error::failed(format!(
+                "{path} is not pinned; `pins` shows what is"
+            )));
+        }
+        set_pinned(&self.0.store, id, false)?;
+        if let Ok(worker) = self.worker(self.location_id(&path.location)?) {
+            worker.want_all_pinned();
+        }
+        self.0.store.flushed().await?;
+        Ok(())
+    }
+
+    pub async fn pins(&self) -> Answer<Vec<PinReport>> {
+        Ok(self.pin_states())
+    }
+
+    pub(super) fn pin_states(&self) -> Vec<PinReport> {
+        let tree = self.0.store.read();
+        let mut reports = Vec::new();
+        for id in pinned(&tree) {
+            let Some(item) = tree.item(id) else { continue };
+            let Some(path) = path_of(&tree, id) else { continue };
+            let worker = self.0.sync.worker(item.location);
+            let online = worker.as_ref().is_some_and(|w| w.is_online());
+            let fetching = worker.as_ref().is_some_and(|w| w.is_fetching());
+            let mut total = count(&self.0.store, &tree, id);
+            // A pinned folder that was never listed is not complete, whatever it counts.
+            let unlisted = item
+                .entry
+                .as_ref()
+                .and_then(|e| tree.node(e.node))
+                .is_some_and(|l| l.row.kind == Kind::Folder && !l.row.listed);
+            total.unlisted += u64::from(unlisted && total.unlisted == 0);
+            let rate = worker.as_ref().map_or(0, |w| w.fetch_rate());
+            reports.push(PinReport {
+                path,
+                files: total.files,
+                bytes: total.bytes,
+                present_files: total.present_files,
+                present_bytes: total.present_bytes,
+                bytes_per_second: if fetching { rate } else { 0 },
+                state: total.state(online),
+            });
+        }
+        reports.sort_by(|a, b| a.path.cmp(&b.path));
+        reports
+    }
+
+    /// Bytes freed.
+    pub async fn evict(&self, path: &Target) -> Answer<u64> {
+        let id = self.find_known(path)?;
+        Ok(evict(&self.0.store, id)?)
+    }
+}

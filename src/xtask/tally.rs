@@ -28,6 +28,11 @@ impl Tally {
         self.failed + self.started.saturating_sub(self.ended)
     }
 
+    /// Not one test has run, or was to run.
+    pub fn is_empty(&self) -> bool {
+        self.passed + self.failed() + self.ignored == 0
+    }
+
     pub fn crashed(&self) -> usize {
         self.started.saturating_sub(self.ended)
     }

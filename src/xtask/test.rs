@@ -76,7 +76,7 @@ pub fn run(options: &Options) -> Result<()> {
     ) {
         tests(&mut tally, options)?;
     }
-    summary(&tally);
+    summary(&tally, options.filter.as_deref());
     if tally.failed() == 0 {
         Ok(())
     } else {
@@ -158,8 +158,11 @@ fn for_each_line(stream: impl Read, mut each: impl FnMut(&str)) {
     }
 }
 
-fn summary(tally: &Tally) {
+fn summary(tally: &Tally, filter: Option<&str>) {
     println!("\n== summary");
+    if let Some(filter) = filter.filter(|_| tally.is_empty()) {
+        println!("no test has `{filter}` in its name");
+    }
     for (why, count) in counted(&tally.skipped) {
         println!("skipped {count}: {why}");
     }

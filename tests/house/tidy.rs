@@ -152,7 +152,8 @@ fn is_agreed(name: &str) -> bool {
             "-symbolic.svg",
             "-symbolic",
         ];
-        rest.is_empty() || rest == ".Engine" || rest == ".Engine.service" || files.contains(&rest)
+        let rest = rest.strip_prefix(".Engine").unwrap_or(rest);
+        rest.is_empty() || files.contains(&rest)
     };
     name.strip_prefix(ID).is_some_and(of_the_id)
         || name

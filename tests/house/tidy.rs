@@ -146,6 +146,7 @@ fn is_agreed(name: &str) -> bool {
         let files = [
             ".desktop",
             ".service",
+            ".xml",
             ".metainfo.xml",
             ".gschema.xml",
             ".svg",

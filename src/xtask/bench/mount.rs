@@ -3,6 +3,7 @@
 //! The location is offline meanwhile, so that no replay runs beside. Metadata work is to be measured
 //! against a FUSE file system that keeps no log: it joins as one more [`Place`] in [`measure`].
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -135,11 +136,22 @@ fn read_large(folder: &Path, _: &Sizes) -> Result<f64> {
     })
 }
 
+/// All alike: making up bytes would be timed too.
 fn create(folder: &Path, sizes: &Sizes) -> Result<f64> {
-    let folder = folder.join("created");
+    let block = Noise(5).bytes(4096);
+    let paths: Vec<PathBuf> = (0..sizes.files)
+        .map(|n| folder.join("created").join(tree::path(n)))
+        .collect();
+    let folders: BTreeSet<&Path> = paths.iter().filter_map(|p| p.parent()).collect();
     timed(|| {
-        fs::create_dir(&folder).when("cannot make a folder")?;
-        tree::make(&folder, Shape::Small, sizes.files)
+        folders
+            .iter()
+            .try_for_each(fs::create_dir_all)
+            .when("cannot make a folder")?;
+        paths
+            .iter()
+            .try_for_each(|path| fs::write(path, &block))
+            .when("cannot create a file")
     })
 }
 
@@ -201,4 +213,26 @@ fn git_status(folder: &Path, _: &Sizes) -> Result<f64> {
 
 fn remove(folder: &Path, _: &Sizes) -> Result<f64> {
     timed(|| quiet(Command::new("rm").arg("-r").arg(folder.join("tree")), &[0]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_step_runs_in_an_ordinary_folder() {
+        let work = tempfile::tempdir().unwrap();
+        let folder = work.path().join("place");
+        fs::create_dir(&folder).unwrap();
+        make_archive(work.path(), &folder.join("tree.tar"), 20).unwrap();
+        let sizes = Sizes {
+            mib: 1,
+            find: 20,
+            files: 30,
+        };
+        for (title, step) in STEPS {
+            assert!(step(&folder, &sizes).unwrap_or_else(|e| panic!("{title}: {e}")) > 0.0);
+        }
+        assert!(folder.join("created/d000/f00007.moved").exists() && !folder.join("tree").exists());
+    }
 }

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use super::peers::{self, Peer};
 use super::table::{Cell, Row, Table};
 use super::tree::{self, Shape};
 use super::{Options, timed};
-use crate::run::{Result, While};
+use crate::run::{Result, While, quiet};
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -26,6 +27,8 @@ pub struct Work {
 
 /// What both sides edit at once.
 const CONFLICTS: usize = 20;
+const OUR_EDIT: &str = "edited here\n";
+const THEIR_EDIT: &str = "edited there\n";
 
 pub fn works(options: &Options) -> Vec<Work> {
     let small = options.size(10_000);
@@ -68,32 +71,45 @@ impl Work {
         }
     }
 
-    /// Brings `peer` to where the clock starts, and gives what is timed.
+    /// Brings `peer` to where the clock starts, times it, and makes sure that it did the work.
     fn once(&self, peer: &dyn Peer, server: &Path) -> Result<f64> {
         if self.kind == Kind::Preload {
-            return timed(|| peer.preload());
+            let seconds = timed(|| peer.preload())?;
+            return same(&peer.here(), server).map(|()| seconds);
         }
         peer.preload()?;
         peer.settle()?;
         match self.kind {
             Kind::Preload | Kind::Unchanged => timed(|| peer.reconcile()),
-            Kind::Edits => {
-                peer.before_edits()?;
-                let each = self.count / 100;
-                tree::edit(&peer.here(), 0..each, "edited here\n")?;
-                tree::edit(server, each..2 * each, "edited there\n")?;
-                let both = 2 * each..2 * each + CONFLICTS;
-                tree::edit(&peer.here(), both.clone(), "both: here\n")?;
-                tree::edit(server, both, "both: there, and longer\n")?;
-                timed(|| peer.reconcile())
-            }
+            Kind::Edits => self.edits(peer, server),
             Kind::Replay => {
                 peer.before_edits()?;
                 tree::operate(&peer.here(), self.count, self.count)?;
-                timed(|| peer.send())
+                let seconds = timed(|| peer.send())?;
+                same(&peer.here(), server).map(|()| seconds)
             }
         }
     }
+
+    fn edits(&self, peer: &dyn Peer, server: &Path) -> Result<f64> {
+        peer.before_edits()?;
+        let each = self.count / 100;
+        let (ours, theirs) = (0..each, each..2 * each);
+        let both = 2 * each..2 * each + CONFLICTS;
+        tree::edit(&peer.here(), ours.clone(), OUR_EDIT)?;
+        tree::edit(server, theirs.clone(), THEIR_EDIT)?;
+        tree::edit(&peer.here(), both.clone(), "both: here\n")?;
+        tree::edit(server, both, "both: there, and longer\n")?;
+        let seconds = timed(|| peer.reconcile())?;
+        tree::must_end_with(server, ours, OUR_EDIT)?;
+        tree::must_end_with(&peer.here(), theirs, THEIR_EDIT)?;
+        Ok(seconds)
+    }
+}
+
+/// A program that was fast and did not do it has no place in the table.
+fn same(here: &Path, server: &Path) -> Result<()> {
+    quiet(Command::new("diff").arg("-rq").arg(here).arg(server), &[0])
 }
 
 pub fn measure(ctl: &Path, options: &Options, work: &Work) -> Result<Table> {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::run::{Result, While};
+use crate::run::{Failure, Result, While};
 
 const FILES_IN_A_FOLDER: usize = 100;
 
@@ -68,6 +68,21 @@ pub fn edit(root: &Path, files: impl Iterator<Item = usize>, line: &str) -> Resu
     Ok(())
 }
 
+/// Whether an edit has arrived.
+pub fn must_end_with(root: &Path, files: impl Iterator<Item = usize>, line: &str) -> Result<()> {
+    for n in files {
+        let path = root.join(path(n));
+        let bytes = fs::read(&path).when(format_args!("cannot read {}", path.display()))?;
+        if !bytes.ends_with(line.as_bytes()) {
+            return Err(Failure::new(format!(
+                "{} lacks the edit of the other side",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
+}
+
 /// `count` operations of all kinds: half rewrites, a quarter renames, the rest new files and removals.
 pub fn operate(root: &Path, files: usize, count: usize) -> Result<()> {
     let mut noise = Noise(7);
@@ -114,6 +129,8 @@ mod tests {
             fs::metadata(root.path().join(path(0))).unwrap().len(),
             512 * 1024 + 5
         );
+        must_end_with(root.path(), 0..3, "more\n").unwrap();
+        assert!(must_end_with(root.path(), 2..4, "more\n").is_err());
         operate(root.path(), 200, 200).unwrap();
         assert!(root.path().join(path(4)).with_extension("moved").exists());
         assert!(!root.path().join(path(7)).exists());

@@ -6,7 +6,7 @@ use crate::none;
 use crate::source::{Source, root, rust_files};
 
 /// The engine's modules from the top down; an import may lead only to one with a lower number.
-const LEVELS: [(&str, u8); 13] = [
+const LEVELS: [(&str, u8); 12] = [
     ("engine", 6),
     ("handle", 5),
     ("sync", 4),
@@ -19,7 +19,6 @@ const LEVELS: [(&str, u8); 13] = [
     ("merge", 1),
     ("remote", 1),
     ("world", 1),
-    ("error", 0),
     ("model", 0),
 ];
 

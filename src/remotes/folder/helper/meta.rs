@@ -1,0 +1,112 @@
+//! From what the system tells of a file to what the engine is told.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use holdfast_engine::model::{Kind, Meta, Xattrs};
+use rustix::fs::{Statx, StatxAttributes};
+use rustix::io::Errno;
+
+use super::place::{Place, proc_path, stat_at, stat_fd};
+use super::token::{Token, time};
+use super::{errno, xattr};
+use crate::folder::protocol::Failure;
+
+/// No set-uid, no set-gid: from a server these mean nothing here.
+pub const MODE_MASK: u32 = 0o1777;
+
+/// What is under a name now, in full. `fresh` asks the server past this computer's cache.
+pub fn of(place: &Place, folder: &OwnedFd, name: &CStr, fresh: bool) -> Result<Meta, Failure> {
+    let stat = stat_at(folder, name, fresh).map_err(errno::failure)?;
+    with(place, folder, name, &stat)
+}
+
+/// As [`of`], where something may be there or not.
+pub fn seen(place: &Place, folder: &OwnedFd, name: &CStr) -> Option<Box<Meta>> {
+    of(place, folder, name, true).ok().map(Box::new)
+}
+
+/// As [`of`], after the `stat`.
+pub fn with(place: &Place, folder: &OwnedFd, name: &CStr, stat: &Statx) -> Result<Meta, Failure> {
+    match Kind::from_mode(u32::from(stat.stx_mode)) {
+        Kind::Special(bits) => Err(Failure::Io(special(bits).into())),
+        Kind::Folder if stat.stx_attributes.contains(StatxAttributes::MOUNT_ROOT) && name != c"." => {
+            Err(Failure::Forbidden("another file system is mounted there".into()))
+        }
+        Kind::Symlink => {
+            let target = rustix::fs::readlinkat(folder, name, Vec::new()).map_err(errno::failure)?;
+            Ok(build(place, stat, Some(target.to_bytes()), None))
+        }
+        kind => {
+            let xattrs = if Place::is(&place.xattrs) {
+                attributes(xattr::read(&xattr::path_in(folder, name), false), kind)?
+            } else {
+                None
+            };
+            Ok(build(place, stat, None, xattrs))
+        }
+    }
+}
+
+/// What an open file is now, whatever its name.
+pub fn of_fd(place: &Place, fd: &OwnedFd) -> Result<Meta, Failure> {
+    let stat = stat_fd(fd).map_err(errno::failure)?;
+    let xattrs = if Place::is(&place.xattrs) {
+        attributes(xattr::read(&proc_path(fd), true), Kind::File)?
+    } else {
+        None
+    };
+    Ok(build(place, &stat, None, xattrs))
+}
+
+/// Attributes that may not be read are not known; other failures are the file's.
+fn attributes(read: Result<Option<Xattrs>, Errno>, kind: Kind) -> Result<Option<Xattrs>, Failure> {
+    match read {
+        Ok(xattrs) => Ok(xattrs),
+        Err(Errno::ACCESS | Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) if kind == Kind::Folder => Ok(None),
+        Err(e) => Err(errno::failure(e)),
+    }
+}
+
+fn build(place: &Place, stat: &Statx, target: Option<&[u8]>, xattrs: Option<Xattrs>) -> Meta {
+    let kind = Kind::from_mode(u32::from(stat.stx_mode));
+    Meta {
+        kind,
+        mode: u32::from(stat.stx_mode) & MODE_MASK,
+        size: match (kind, target) {
+            (Kind::Symlink, Some(target)) => target.len() as u64,
+            (Kind::File, _) => stat.stx_size,
+            _ => 0,
+        },
+        mtime: time(stat.stx_mtime),
+        link_target: target.map(Arc::from),
+        xattrs,
+        version: Token::new(stat, &place.fs.keeps, target).version(),
+        file_id: place.fs.keeps.ino.then_some(stat.stx_ino),
+    }
+}
+
+/// The marks of what is under a name, without more calls than that takes.
+pub fn token(place: &Place, folder: &OwnedFd, name: &CStr, stat: &Statx) -> Result<Token, Errno> {
+    let target = if u32::from(stat.stx_mode) & 0o170_000 == 0o120_000 {
+        Some(rustix::fs::readlinkat(folder, name, Vec::new())?)
+    } else {
+        None
+    };
+    Ok(Token::new(
+        stat,
+        &place.fs.keeps,
+        target.as_ref().map(|t| t.to_bytes()),
+    ))
+}
+
+pub fn special(bits: u32) -> &'static str {
+    match bits {
+        0o010_000 => "a named pipe cannot be kept",
+        0o140_000 => "a socket cannot be kept",
+        0o020_000 | 0o060_000 => "a device cannot be kept",
+        _ => "this kind of file cannot be kept",
+    }
+}

@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::thread::{self, JoinHandle};
 
@@ -98,16 +99,12 @@ impl Teller {
                 self.take(invalidation);
             }
             self.hand_out();
-            match self.kernel {
-                Some(_) => match next(invalidations, over) {
-                    Next::Take(invalidation) => self.take(invalidation),
-                    Next::Closed => return,
-                    Next::Ended => self.kernel = None,
-                },
-                None => match next(invalidations, stopped) {
-                    Next::Take(invalidation) => self.take(invalidation),
-                    Next::Closed | Next::Ended => return,
-                },
+            let over = self.kernel.is_some().then_some(over);
+            match next(invalidations, over, stopped) {
+                Next::Take(invalidation) => self.take(invalidation),
+                Next::Closed => return,
+                Next::Ended if stopped.is_closed() => return,
+                Next::Ended => self.kernel = None,
             }
         }
     }
@@ -146,12 +143,18 @@ enum Next {
     Take(Invalidation),
     /// No invalidation will ever come.
     Closed,
-    /// The other channel was closed.
     Ended,
 }
 
-fn next(invalidations: &Receiver<Invalidation>, end: &Receiver<()>) -> Next {
-    let (invalidation, end) = (std::pin::pin!(invalidations.recv()), std::pin::pin!(end.recv()));
+fn next(invalidations: &Receiver<Invalidation>, over: Option<&Receiver<()>>, stopped: &Receiver<()>) -> Next {
+    let end = async {
+        if let Some(over) = over {
+            select(pin!(over.recv()), pin!(stopped.recv())).await;
+        } else {
+            let _ = stopped.recv().await;
+        }
+    };
+    let (invalidation, end) = (pin!(invalidations.recv()), pin!(end));
     match block_on(select(invalidation, end)) {
         Either::Left((Ok(invalidation), _)) => Next::Take(invalidation),
         Either::Left((Err(_), _)) => Next::Closed,

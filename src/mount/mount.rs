@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use fuser::{BackgroundSession, Session};
 use holdfast_engine::fileops::Fileops;
+use rustix::mount::UnmountFlags;
 
 use crate::error::MountError;
 use crate::invalidate::Invalidator;
@@ -18,7 +19,10 @@ use crate::waits::Waits;
 use crate::{place, recover};
 
 /// How long programs that still have something open get to let go.
-const LET_GO_WITHIN: Duration = Duration::from_secs(5);
+const LET_GO_WITHIN: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether they have.
+const TRIES: u32 = 20;
 
 /// A served mount. Dropped, it is unmounted.
 pub struct Mount {
@@ -89,19 +93,31 @@ impl Mount {
         tracing::info!(directory = ?self.directory, "unmounted");
     }
 
+    /// The mount is gone by name already, or programs are in it: they get some time.
     fn leave(&self, entry: &mountinfo::Entry) {
-        let still_there = mountinfo::top(&self.directory)
-            .ok()
-            .flatten()
-            .is_some_and(|top| top.id == entry.id);
-        if still_there && let Err(cause) = recover::detach(&self.directory) {
+        let plain = UnmountFlags::NOFOLLOW;
+        for _ in 0..TRIES {
+            if self.is_over_within(LET_GO_WITHIN / TRIES) {
+                return;
+            }
+            // An ordinary user may not; fusermount3 has taken the name away at once.
+            if self.is_there(entry) && rustix::mount::unmount(&self.directory, plain).is_ok() {
+                tracing::debug!("the last program let go");
+            }
+        }
+        tracing::warn!(directory = ?self.directory, "programs still use the mount: they get errors now");
+        if self.is_there(entry)
+            && let Err(cause) = recover::detach(&self.directory)
+        {
             tracing::warn!(directory = ?self.directory, cause, "the mount stays");
         }
-        if !self.is_over_within(LET_GO_WITHIN) {
-            tracing::warn!(directory = ?self.directory, "programs still use the mount: they get errors now");
-            recover::abort(entry.minor);
-            self.is_over_within(LET_GO_WITHIN);
-        }
+        recover::abort(entry.minor);
+        self.is_over_within(LET_GO_WITHIN);
+    }
+
+    fn is_there(&self, entry: &mountinfo::Entry) -> bool {
+        let top = mountinfo::top(&self.directory).ok().flatten();
+        top.is_some_and(|top| top.id == entry.id)
     }
 
     fn is_over_within(&self, time: Duration) -> bool {

@@ -84,9 +84,10 @@ fn ask(directory: &Path) -> Life {
     }
 }
 
-/// Unmounts at once, whoever is in it: as root by itself, else with the help of `fusermount3`.
+/// Unmounts at once, whoever is in it: as root by itself, which also ends the connection, else
+/// with the help of `fusermount3`.
 pub(crate) fn detach(directory: &Path) -> Result<(), String> {
-    let flags = UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
+    let flags = UnmountFlags::FORCE | UnmountFlags::DETACH | UnmountFlags::NOFOLLOW;
     match rustix::mount::unmount(directory, flags) {
         Ok(()) => Ok(()),
         Err(Errno::PERM) => fusermount(directory),
@@ -108,8 +109,8 @@ fn fusermount(directory: &Path) -> Result<(), String> {
     Err(text.trim().trim_start_matches("fusermount3: ").to_owned())
 }
 
-/// Ends a connection: whoever waits in it gets an error. Works where the control file system is
-/// mounted, as it usually is; that it fails does no harm.
+/// Ends a connection: whoever waits in it gets an error. Works for ordinary users too where the
+/// control file system is mounted, as it usually is; that it fails does no harm.
 pub(crate) fn abort(minor: u32) {
     let control = format!("/sys/fs/fuse/connections/{minor}/abort");
     if let Err(error) = std::fs::write(&control, "1") {

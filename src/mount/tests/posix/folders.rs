@@ -17,6 +17,7 @@ const RULES: &[Rule] = &[
     rule("what stays is listed once, whatever else comes and goes", stays),
     rule("telldir and seekdir lead back", positions),
     rule("rewinddir looks again", rewinds),
+    rule("a listing begun late hides nothing from those that follow", late),
     rule("a removed folder that is open is empty", removed),
 ];
 
@@ -169,6 +170,17 @@ fn rewinds(folder: &Path) {
     dir.rewind();
     let found: BTreeSet<_> = names(&mut dir).into_iter().collect();
     assert!(found.contains("a") && found.contains("b"));
+}
+
+/// The kernel keeps a listing for others: it must be one of the time at which it was read, not of
+/// the time at which the folder was opened.
+fn late(folder: &Path) {
+    file(folder, "a", "");
+    let mut early = open(folder);
+    file(folder, "b", "");
+    assert!(names(&mut early).contains(&"a".into()));
+    let found: BTreeSet<_> = names(&mut open(folder)).into_iter().collect();
+    assert_eq!(found, ["a", "b"].map(String::from).into());
 }
 
 fn removed(folder: &Path) {

@@ -1,0 +1,5 @@
+//! The bus from end to end, over a real socket, in front of an engine that only remembers.
+
+mod fake;
+mod interfaces;
+mod round_trip;

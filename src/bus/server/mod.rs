@@ -69,14 +69,17 @@ impl Server {
             .name("holdfast-bus".into())
             .spawn(move || {
                 let executor = Arc::new(Executor::new());
+                let shared = Shared { engine, stopped };
                 if session_bus {
-                    executor.spawn(serve_session_bus(engine.clone())).detach();
+                    executor.spawn(serve_session_bus(shared.clone())).detach();
                 }
                 executor
-                    .spawn(accept(executor.clone(), listener, engine))
+                    .spawn(accept(executor.clone(), listener, shared.clone()))
                     .detach();
-                // Dropping the executor lets go of every connection.
-                let _ = async_io::block_on(executor.run(stopped.recv()));
+                async_io::block_on(executor.run(async {
+                    let _ = shared.stopped.recv().await;
+                    farewell(&executor).await;
+                }));
             })
             .map_err(io)?;
         Ok(Server {
@@ -107,17 +110,46 @@ impl Drop for Server {
     }
 }
 
-/// `executor` is held weakly by what runs on it: the thread owns it.
-async fn accept(executor: Arc<Executor<'static>>, listener: Async<UnixListener>, engine: Arc<dyn Commands>) {
-    let executor = Arc::downgrade(&executor);
+/// What every connection needs.
+#[derive(Clone)]
+struct Shared {
+    engine: Arc<dyn Commands>,
+    /// Closed when all is to end.
+    stopped: async_channel::Receiver<()>,
+}
+
+impl Shared {
+    /// Serves a connection until its client goes away, or all is to end.
+    async fn serve(&self, connection: zbus::Connection) -> zbus::Result<()> {
+        futures::select_biased! {
+            () = connection.closed().fuse() => Ok(()),
+            _ = self.stopped.recv().fuse() => connection.clone().close().await,
+        }
+    }
+}
+
+/// Gives the connections a moment to end.
+async fn farewell(executor: &Executor<'static>) {
+    for _ in 0..100 {
+        if executor.is_empty() {
+            return;
+        }
+        Timer::after(Duration::from_millis(10)).await;
+    }
+}
+
+async fn accept(executor: Arc<Executor<'static>>, listener: Async<UnixListener>, shared: Shared) {
     loop {
-        match listener.accept().await {
+        let accepted = futures::select_biased! {
+            _ = shared.stopped.recv().fuse() => return,
+            accepted = listener.accept().fuse() => accepted,
+        };
+        match accepted {
             Ok((stream, _)) => {
-                let Some(executor) = executor.upgrade() else { return };
-                let engine = engine.clone();
+                let shared = shared.clone();
                 executor
                     .spawn(async move {
-                        if let Err(error) = serve_peer(stream, engine).await {
+                        if let Err(error) = serve_peer(stream, shared).await {
                             tracing::info!(%error, "a client of the private socket went away");
                         }
                     })
@@ -131,7 +163,7 @@ async fn accept(executor: Arc<Executor<'static>>, listener: Async<UnixListener>,
     }
 }
 
-async fn serve_peer(stream: Async<UnixStream>, engine: Arc<dyn Commands>) -> zbus::Result<()> {
+async fn serve_peer(stream: Async<UnixStream>, shared: Shared) -> zbus::Result<()> {
     let stream = stream.into_inner()?;
     if !listen::is_same_user(&stream)? {
         tracing::warn!("a client of another user was turned away");
@@ -140,27 +172,31 @@ async fn serve_peer(stream: Async<UnixStream>, engine: Arc<dyn Commands>) -> zbu
     let builder = Builder::async_io_unix_stream(stream)
         .server(zbus::Guid::generate())?
         .p2p();
-    let handshake = faces::serve_at(builder, engine)?.build();
+    let handshake = faces::serve_at(builder, shared.engine.clone())?.build();
     let connection = futures::select_biased! {
         connection = handshake.fuse() => connection?,
+        _ = shared.stopped.recv().fuse() => return Ok(()),
         _ = FutureExt::fuse(Timer::after(HANDSHAKE)) => {
             return Err(zbus::Error::Handshake("the client did not sign in".into()));
         }
     };
-    connection.closed().await;
-    Ok(())
+    shared.serve(connection).await
 }
 
-async fn serve_session_bus(engine: Arc<dyn Commands>) {
+async fn serve_session_bus(shared: Shared) {
     if std::env::var_os("DBUS_SESSION_BUS_ADDRESS").is_none() {
         tracing::info!("no session bus: the private socket only");
         return;
     }
-    match take_name(engine).await {
-        Ok(Some(connection)) => {
-            connection.closed().await;
-            tracing::warn!("the session bus has gone");
-        }
+    let taken = futures::select_biased! {
+        _ = shared.stopped.recv().fuse() => return,
+        taken = take_name(shared.engine.clone()).fuse() => taken,
+    };
+    match taken {
+        Ok(Some(connection)) => match shared.serve(connection).await {
+            Ok(()) => tracing::info!("the session bus is no longer served"),
+            Err(error) => tracing::info!(%error, "the session bus is no longer served"),
+        },
         Ok(None) => tracing::info!(name = BUS_NAME, "the bus name is taken: the private socket only"),
         Err(error) => tracing::info!(%error, "the session bus cannot be used: the private socket only"),
     }

@@ -52,7 +52,7 @@ pub enum Command {
     },
     /// Keep a folder or file wholly here, now and in future
     Pin {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
         /// Return when all of it is here
         #[arg(long)]
@@ -60,14 +60,14 @@ pub enum Command {
     },
     /// No longer keep it here
     Unpin {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
     },
     /// What is pinned, and how much of it is here
     Pins,
     /// Drop content that is neither pinned nor changed
     Evict {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
     },
     /// Work offline by hand; returns when nothing is in flight
@@ -93,7 +93,7 @@ pub enum Command {
     },
     /// What could not be done, and why
     Problems {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: Option<OsString>,
     },
     /// Try a problem again
@@ -104,29 +104,29 @@ pub enum Command {
     Status,
     /// What waits to be replayed
     Changes {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: Option<OsString>,
     },
     /// Write the waiting changes into a tar archive (`-`: to standard output)
     Export {
         #[arg(value_name = "FILE.tar")]
         file: PathBuf,
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: Option<OsString>,
     },
     /// Open conflicts
     Conflicts {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: Option<OsString>,
     },
     /// Metadata of original, local and server
     States {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
     },
     /// Content of one state
     Cat {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
         #[arg(long, value_name = "STATE", value_parser = values::side())]
         state: Side,
@@ -135,7 +135,7 @@ pub enum Command {
     Resolve(ResolveArgs),
     /// What happened to an item
     Why {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: OsString,
     },
     /// Versions that lost
@@ -197,7 +197,7 @@ pub enum LocationCommand {
 pub enum StashCommand {
     /// All of them, or those of a path
     List {
-        #[arg(value_name = "PATH")]
+        #[arg(value_name = "PATH", value_parser = values::path())]
         path: Option<OsString>,
     },
     /// The content of one
@@ -206,7 +206,7 @@ pub enum StashCommand {
     Restore {
         id: u64,
         /// In place of where it was
-        #[arg(long, value_name = "PATH")]
+        #[arg(long, value_name = "PATH", value_parser = values::path())]
         to: Option<OsString>,
     },
     /// Give one up for ever
@@ -216,16 +216,21 @@ pub enum StashCommand {
 #[derive(Args, Debug)]
 pub struct ResolveArgs {
     /// Conflicts by their paths
-    #[arg(value_name = "PATH", required_unless_present = "under", conflicts_with = "under")]
+    #[arg(
+        value_name = "PATH",
+        value_parser = values::path(),
+        required_unless_present = "under",
+        conflicts_with = "under"
+    )]
     pub paths: Vec<OsString>,
     /// All conflicts in this folder
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_parser = values::path())]
     pub under: Option<OsString>,
     /// Only those whose path below the folder matches
-    #[arg(long = "match", value_name = "PATTERN", requires = "under")]
+    #[arg(long = "match", value_name = "PATTERN", conflicts_with = "paths")]
     pub pattern: Option<OsString>,
     /// Only those of this kind
-    #[arg(long, value_name = "KIND", requires = "under", value_parser = values::conflict_kind())]
+    #[arg(long, value_name = "KIND", conflicts_with = "paths", value_parser = values::conflict_kind())]
     pub kind: Option<ConflictKind>,
     /// Only show what would be decided
     #[arg(long)]
@@ -271,7 +276,11 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Ended<Cli> {
-        parse(std::iter::once("holdfastctl").chain(line.split(' ')).map(OsString::from))
+        parse(
+            std::iter::once("holdfastctl")
+                .chain(line.split(' '))
+                .map(OsString::from),
+        )
     }
 
     #[test]
@@ -302,10 +311,16 @@ mod tests {
             "resolve --under nas: --kind odd --keep local",
             "resolve nas:a --resolver git",
             "misses",
+            "pin nas:a/../b",
+            "why ",
         ] {
             let failure = parsed(line).expect_err(line);
             assert_eq!(failure.exit, Exit::WrongUse, "{line}");
-            assert!(!failure.text.contains('\n') && failure.text.len() > 10, "{line}: {}", failure.text);
+            assert!(
+                !failure.text.contains('\n') && failure.text.len() > 10,
+                "{line}: {}",
+                failure.text
+            );
         }
     }
 
@@ -335,7 +350,8 @@ mod tests {
             (name.as_deref(), wait, timeout),
             (Some("nas"), true, Some(Duration::from_millis(2500)))
         );
-        let Command::Serve { options, .. } = parsed("serve -o allow_other,suid -o dev").unwrap().command else {
+        let Command::Serve { options, .. } = parsed("serve -o allow_other,suid -o dev").unwrap().command
+        else {
             panic!("another command");
         };
         assert_eq!(options, ["allow_other", "suid", "dev"]);

@@ -13,9 +13,9 @@ use crate::exit::{Ended, Failure};
 
 /// What a PATH names. `NAME:path` goes before a file of that name; `./NAME:path` means the file.
 pub async fn target(engine: &dyn Commands, path: &OsStr) -> Ended<Target> {
-    optional_target(engine, Some(path)).await?.ok_or_else(|| {
-        Failure::wrong_use(format!("{} is above all locations", path.display()))
-    })
+    optional_target(engine, Some(path))
+        .await?
+        .ok_or_else(|| Failure::wrong_use(format!("{} is above all locations", path.display())))
 }
 
 /// As [`target`]; no path, or the mount itself, is everything.
@@ -71,7 +71,12 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_wrong_use() {
-        for path in [&b"/nowhere/Holdfaster/nas"[..], b"x", b"", b"/nowhere/Holdfast/../y"] {
+        for path in [
+            &b"/nowhere/Holdfaster/nas"[..],
+            b"x",
+            b"",
+            b"/nowhere/Holdfast/../y",
+        ] {
             assert_eq!(below("/nowhere", path).unwrap_err().exit, Exit::WrongUse);
         }
         let no_mount = below_mount(b"", Path::new("/"), OsStr::new("x"));

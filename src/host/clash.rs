@@ -24,9 +24,17 @@ impl Places {
         own.into_iter().find_map(|(own, word)| {
             let own = own?;
             if folder.starts_with(own) {
-                Some(format!("{} lies in the {word} {}", folder.display(), own.display()))
+                Some(format!(
+                    "{} lies in the {word} {}",
+                    folder.display(),
+                    own.display()
+                ))
             } else if own.starts_with(&folder) {
-                Some(format!("the {word} {} lies in {}", own.display(), folder.display()))
+                Some(format!(
+                    "the {word} {} lies in {}",
+                    own.display(),
+                    folder.display()
+                ))
             } else {
                 None
             }

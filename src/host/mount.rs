@@ -18,7 +18,7 @@ pub struct Mount {}
 impl Mount {
     /// Returns when the mount can be used.
     pub fn start(_fileops: Fileops, options: &MountOptions) -> Result<Mount, String> {
-        tracing::debug!(?options, "no mount is built in");
+        tracing::debug!(dir = ?options.dir, options = ?options.options, "no mount is built in");
         Err("no mount is built in".into())
     }
 

@@ -85,9 +85,8 @@ fn runtime_without_xdg() -> Result<PathBuf, PathsError> {
 
 /// A real folder (no link to one) of this user that nobody else can enter.
 fn is_ours(path: &std::path::Path) -> bool {
-    std::fs::symlink_metadata(path).is_ok_and(|meta| {
-        meta.is_dir() && meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0
-    })
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|meta| meta.is_dir() && meta.uid() == geteuid().as_raw() && meta.mode() & 0o077 == 0)
 }
 
 #[cfg(test)]

@@ -124,9 +124,8 @@ impl Service {
             dir: mount.dir.clone(),
             error,
         })?;
-        self.mount = Some(
-            Mount::start(fileops, &mount).map_err(|text| HostError::Mount { dir: mount.dir, text })?,
-        );
+        self.mount =
+            Some(Mount::start(fileops, &mount).map_err(|text| HostError::Mount { dir: mount.dir, text })?);
         self.server = Some(Server::start(
             Arc::new(self.handle.clone()),
             &ServerOptions {

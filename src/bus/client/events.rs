@@ -40,7 +40,10 @@ async fn pass_on(mut signals: MessageStream, sender: Sender<Revised>) {
     let mut lost = false;
     while let Some(Ok(message)) = signals.next().await {
         let header = message.header();
-        let Some(signal) = header.member().and_then(|name| Signal::from_member(name.as_str())) else {
+        let Some(signal) = header
+            .member()
+            .and_then(|name| Signal::from_member(name.as_str()))
+        else {
             continue;
         };
         let revised = match Carried::read(signal, &message.body()) {

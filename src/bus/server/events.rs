@@ -9,7 +9,7 @@ use holdfast_engine::handle::{Event, Revised};
 use zbus::interface;
 use zbus::object_server::SignalEmitter;
 
-use super::faces::{Result, Engine};
+use super::faces::{Engine, Result};
 use crate::wire::{ChangeDict, ConflictDict, LocationDict, PinDict, ProblemDict, Wire};
 
 pub struct Events {
@@ -60,7 +60,8 @@ impl Events {
 
     /// A location and its counts, as in Status.Get.
     #[zbus(signal)]
-    async fn location(emitter: &SignalEmitter<'_>, revision: u64, location: LocationDict) -> zbus::Result<()>;
+    async fn location(emitter: &SignalEmitter<'_>, revision: u64, location: LocationDict)
+    -> zbus::Result<()>;
 
     #[zbus(signal)]
     async fn location_removed(emitter: &SignalEmitter<'_>, revision: u64, name: &str) -> zbus::Result<()>;
@@ -81,7 +82,8 @@ impl Events {
 
     /// A conflict, as in Conflicts.List.
     #[zbus(signal)]
-    async fn conflict(emitter: &SignalEmitter<'_>, revision: u64, conflict: ConflictDict) -> zbus::Result<()>;
+    async fn conflict(emitter: &SignalEmitter<'_>, revision: u64, conflict: ConflictDict)
+    -> zbus::Result<()>;
 
     #[zbus(signal)]
     async fn conflict_closed(emitter: &SignalEmitter<'_>, revision: u64, id: u64) -> zbus::Result<()>;

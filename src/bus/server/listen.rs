@@ -21,7 +21,9 @@ pub fn bind(socket: &Path) -> Result<(UnixListener, File), ServerError> {
         socket: socket.to_owned(),
         error,
     };
-    let folder = socket.parent().ok_or_else(|| io(io::ErrorKind::InvalidInput.into()))?;
+    let folder = socket
+        .parent()
+        .ok_or_else(|| io(io::ErrorKind::InvalidInput.into()))?;
     own_folder(folder).map_err(io)?;
     if std::fs::symlink_metadata(folder).map_err(io)?.uid() != geteuid().as_raw() {
         return Err(ServerError::NotOurs(folder.to_owned()));

@@ -71,7 +71,10 @@ fn reports_arrive_whole() {
         assert_eq!(client.history().await, fake.history().await);
         assert_eq!(client.check(true).await, fake.check(true).await);
         assert_eq!(client.evict(&a).await, Ok(99));
-        assert_eq!(client.stash_restore(StashId(1), None).await, Ok(target(b"old\xff")));
+        assert_eq!(
+            client.stash_restore(StashId(1), None).await,
+            Ok(target(b"old\xff"))
+        );
         assert_eq!(client.stash_restore(StashId(1), Some(&a)).await, Ok(a));
     });
 }
@@ -82,7 +85,10 @@ fn commands_arrive_as_they_were_given() {
     let client = &served.client;
     async_io::block_on(async {
         let limit = Some(Duration::from_millis(1500));
-        assert_eq!(client.sync(Some("nas"), true, limit).await, Ok(SyncOutcome::NeedsPerson));
+        assert_eq!(
+            client.sync(Some("nas"), true, limit).await,
+            Ok(SyncOutcome::NeedsPerson)
+        );
         client.sync(None, false, None).await.unwrap();
         client.offline(None).await.unwrap();
         client.undo(None).await.unwrap();
@@ -116,7 +122,10 @@ fn decisions_arrive_as_they_were_made() {
     async_io::block_on(async {
         let client = &served.client;
         client.resolve(&under, &Choice::KeepNewest, true).await.unwrap();
-        let reports = client.resolve(&paths, &Choice::With(ContentId(7)), false).await.unwrap();
+        let reports = client
+            .resolve(&paths, &Choice::With(ContentId(7)), false)
+            .await
+            .unwrap();
         assert!(reports[0].done && reports[0].kind == ConflictKind::Cycle);
     });
     assert_eq!(
@@ -133,7 +142,10 @@ fn errors_keep_kind_and_sentence() {
     let served = serve(Fake::new());
     async_io::block_on(async {
         let error = served.client.location_add("nas", "u").await.unwrap_err();
-        assert_eq!((error.kind, error.text.as_str()), (ErrorKind::Refused, "it is there already"));
+        assert_eq!(
+            (error.kind, error.text.as_str()),
+            (ErrorKind::Refused, "it is there already")
+        );
         let error = served.client.online(None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Offline);
         let error = served.client.location_set("nas", "k", "v").await.unwrap_err();
@@ -224,7 +236,13 @@ fn a_reader_that_does_not_read_holds_nobody_up() {
         let receiver = served.client.subscribe().await.unwrap();
         for revision in 0..20_000 {
             let event = Event::ChangeDone(revision);
-            served.fake.events.0.send(Revised { revision, event }).await.unwrap();
+            served
+                .fake
+                .events
+                .0
+                .send(Revised { revision, event })
+                .await
+                .unwrap();
         }
         while !served.fake.events.1.is_empty() {
             served.client.status().await.unwrap();

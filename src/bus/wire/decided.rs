@@ -103,7 +103,9 @@ impl Wire for StashReport {
     fn from_wire(dict: StashDict) -> Result<StashReport, Strange> {
         let digest = |bytes: Vec<u8>| {
             let array = <[u8; 32]>::try_from(bytes);
-            array.map(Digest).map_err(|_| Strange("a digest that is not 32 bytes long".into()))
+            array
+                .map(Digest)
+                .map_err(|_| Strange("a digest that is not 32 bytes long".into()))
         };
         Ok(StashReport {
             id: StashId(dict.id),

@@ -126,10 +126,7 @@ fn optional(state: &Option<StateReport>) -> Option<StateDict> {
     state.as_ref().map(Wire::to_wire)
 }
 
-fn states(
-    path: &[u8],
-    [original, local, server]: [Option<StateDict>; 3],
-) -> Result<StatesReport, Strange> {
+fn states(path: &[u8], [original, local, server]: [Option<StateDict>; 3]) -> Result<StatesReport, Strange> {
     let state = |dict: Option<StateDict>| dict.map(StateReport::from_wire).transpose();
     Ok(StatesReport {
         path: target(path)?,

@@ -151,13 +151,21 @@ mod tests {
             assert_eq!(PinState::from_word(state).unwrap().word(), state);
         }
         for reason in ["by-hand", "no-network", "server-gone", "sign-in-needed", "error"] {
-            assert_eq!(Link::Offline(OfflineReason::from_word(reason).unwrap()).reason(), reason);
+            assert_eq!(
+                Link::Offline(OfflineReason::from_word(reason).unwrap()).reason(),
+                reason
+            );
         }
     }
 
     #[test]
     fn every_choice_comes_back_from_its_words() {
-        for choice in [Choice::KeepNewest, Choice::StashBoth, Choice::With(ContentId(7)), Choice::Later] {
+        for choice in [
+            Choice::KeepNewest,
+            Choice::StashBoth,
+            Choice::With(ContentId(7)),
+            Choice::Later,
+        ] {
             assert_eq!(choice_from_words(choice.words(), 7), Ok(choice));
         }
         assert!(choice_from_words("keep mine", 0).is_err());

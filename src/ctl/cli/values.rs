@@ -1,8 +1,10 @@
 //! How single values are read.
 
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
+use holdfast_bus::parse_target;
 use holdfast_engine::model::{ConflictKind, Side, is_location_name};
 
 pub fn location_name(text: &str) -> Result<String, String> {
@@ -12,6 +14,15 @@ pub fn location_name(text: &str) -> Result<String, String> {
     }
 }
 
+/// Whatever its bytes; where it leads needs the engine.
+pub fn path() -> impl TypedValueParser<Value = std::ffi::OsString> {
+    OsStringValueParser::new().try_map(|path| match parse_target(path.as_bytes()) {
+        _ if path.is_empty() => Err("the path is empty".to_owned()),
+        Some(Err(error)) => Err(error.to_string()),
+        _ => Ok(path),
+    })
+}
+
 /// Only the form: which servers there are is the engine's to know.
 pub fn url(text: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
@@ -19,7 +30,9 @@ pub fn url(text: &str) -> Result<String, String> {
         && scheme
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    let (host, has_path) = rest.split_once('/').map_or((rest, false), |(host, _)| (host, true));
+    let (host, has_path) = rest
+        .split_once('/')
+        .map_or((rest, false), |(host, _)| (host, true));
     let is_file = scheme.eq_ignore_ascii_case("file");
     let fits = match is_file {
         true => has_path && matches!(host, "" | "localhost"),
@@ -54,10 +67,24 @@ mod tests {
 
     #[test]
     fn urls_have_a_form() {
-        for good in ["file:///", "file://localhost/a", "sftp://u@host:22/~/a", "davs://host/x%20y"] {
+        for good in [
+            "file:///",
+            "file://localhost/a",
+            "sftp://u@host:22/~/a",
+            "davs://host/x%20y",
+        ] {
             assert!(url(good).is_ok(), "{good}");
         }
-        for bad in ["", "nas", "/srv", "file://a/b", "file:", "://x/y", "sftp:///dir", "1a://x/"] {
+        for bad in [
+            "",
+            "nas",
+            "/srv",
+            "file://a/b",
+            "file:",
+            "://x/y",
+            "sftp:///dir",
+            "1a://x/",
+        ] {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

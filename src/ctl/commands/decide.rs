@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io::{self, Seek};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use holdfast_bus::Commands;
 use holdfast_engine::model::{Choice, HistoryId, LocPath, ResolveReport, Selection};
@@ -16,7 +18,10 @@ use crate::show::{json, text};
 pub async fn conflicts(engine: &dyn Commands, path: Option<&OsStr>, out: Out) -> Ended {
     let under = optional_target(engine, path).await?;
     let conflicts = engine.conflicts(under.as_ref()).await?;
-    out.print(|| json::array(&conflicts, json::conflict), || text::conflicts(&conflicts))?;
+    out.print(
+        || json::array(&conflicts, json::conflict),
+        || text::conflicts(&conflicts),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -29,7 +34,7 @@ pub async fn states(engine: &dyn Commands, path: &OsStr, out: Out) -> Ended {
 
 pub async fn resolve(engine: &dyn Commands, args: &ResolveArgs, out: Out) -> Ended {
     let selections = selections(engine, args).await?;
-    let choice = choice(engine, args.choice.chosen(), args.dry_run).await?;
+    let choice = choice(engine, args.choice.chosen()).await?;
     let mut reports = Vec::new();
     for selection in selections {
         reports.extend(engine.resolve(&selection, &choice, args.dry_run).await?);
@@ -58,7 +63,10 @@ async fn selections(engine: &dyn Commands, args: &ResolveArgs) -> Ended<Vec<Sele
                 location: name,
                 path: LocPath::root(),
             };
-            locations.into_iter().map(|location| root(location.name)).collect()
+            locations
+                .into_iter()
+                .map(|location| root(location.name))
+                .collect()
         }
     };
     let selection = |folder| Selection::Under {
@@ -69,22 +77,23 @@ async fn selections(engine: &dyn Commands, args: &ResolveArgs) -> Ended<Vec<Sele
     Ok(folders.into_iter().map(selection).collect())
 }
 
-/// Hands over the bytes of a file of one's own.
-async fn choice(engine: &dyn Commands, chosen: Chosen, dry_run: bool) -> Ended<Choice> {
+/// Hands over the bytes of a file of one's own: a copy, because the file may lie in the mount, which
+/// the engine must not read from, and may change while it is read.
+async fn choice(engine: &dyn Commands, chosen: Chosen) -> Ended<Choice> {
     let path = match chosen {
         Chosen::Plain(choice) => return Ok(choice),
         Chosen::With(path) => path,
     };
-    let problem = |error: std::io::Error| Failure::failed(format!("{}: {error}", path.display()));
-    let file = File::open(&path).map_err(problem)?;
-    if !file.metadata().map_err(problem)?.is_file() {
-        return Err(Failure::failed(format!("{} is not a file", path.display())));
-    }
-    if dry_run {
-        // Nothing is to change, so nothing is taken in.
-        return Ok(Choice::With(holdfast_engine::model::ContentId(0)));
-    }
-    Ok(Choice::With(engine.add_content(file.into()).await?))
+    let copy = copied(&path).map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
+    Ok(Choice::With(engine.add_content(copy.into()).await?))
+}
+
+fn copied(path: &Path) -> io::Result<File> {
+    let mut file = File::open(path)?;
+    let mut copy = tempfile::tempfile()?;
+    io::copy(&mut file, &mut copy)?;
+    copy.rewind()?;
+    Ok(copy)
 }
 
 fn exit(reports: &[ResolveReport], choice: &Choice, dry_run: bool) -> Exit {
@@ -97,7 +106,10 @@ fn exit(reports: &[ResolveReport], choice: &Choice, dry_run: bool) -> Exit {
 
 pub async fn history(engine: &dyn Commands, out: Out) -> Ended {
     let entries = engine.history().await?;
-    out.print(|| json::array(&entries, json::history), || text::history(&entries))?;
+    out.print(
+        || json::array(&entries, json::history),
+        || text::history(&entries),
+    )?;
     Ok(Exit::Done)
 }
 
@@ -132,8 +144,14 @@ mod tests {
     #[test]
     fn what_stays_open_waits_for_a_person() {
         let (done, open) = (report(true), report(false));
-        assert_eq!(exit(&[done.clone(), done.clone()], &Choice::KeepLocal, false), Exit::Done);
-        assert_eq!(exit(&[done.clone(), open.clone()], &Choice::Merge, false), Exit::Waiting);
+        assert_eq!(
+            exit(&[done.clone(), done.clone()], &Choice::KeepLocal, false),
+            Exit::Done
+        );
+        assert_eq!(
+            exit(&[done.clone(), open.clone()], &Choice::Merge, false),
+            Exit::Waiting
+        );
         assert_eq!(exit(&[done], &Choice::Later, false), Exit::Waiting);
         assert_eq!(exit(&[open], &Choice::KeepLocal, true), Exit::Done);
         assert_eq!(exit(&[], &Choice::Later, false), Exit::Done);

@@ -26,7 +26,9 @@ use crate::show::json;
 pub async fn export(engine: &dyn Commands, file: &Path, path: Option<&OsStr>, out: Out) -> Ended {
     let to_stdout = file.as_os_str() == "-";
     if to_stdout && out == Out::Json {
-        return Err(Failure::wrong_use("standard output cannot hold both the archive and --json"));
+        return Err(Failure::wrong_use(
+            "standard output cannot hold both the archive and --json",
+        ));
     }
     let under = optional_target(engine, path).await?;
     let changes = engine.changes(under.as_ref()).await?;
@@ -105,11 +107,7 @@ fn path_object(path: &Target) -> Value {
     map.into()
 }
 
-async fn write_archive(
-    engine: &dyn Commands,
-    changes: &[ChangeReport],
-    to: impl Write,
-) -> Ended<Told> {
+async fn write_archive(engine: &dyn Commands, changes: &[ChangeReport], to: impl Write) -> Ended<Told> {
     let mut archive = Archive::new(to);
     let mut told = Told {
         changes: changes.len(),

@@ -95,7 +95,11 @@ pub fn pin(pin: &PinReport) -> Value {
 }
 
 pub fn change(change: &ChangeReport) -> Value {
-    let mut map = object(with_path(Some(change.id), &change.path, json!({ "op": change.op.word() })));
+    let mut map = object(with_path(
+        Some(change.id),
+        &change.path,
+        json!({ "op": change.op.word() }),
+    ));
     if let Some(from) = &change.from {
         put_path(&mut map, "from", from);
     }

@@ -87,7 +87,11 @@ fn status_row(location: &LocationStatus) -> Vec<String> {
     vec![
         location.name.clone(),
         link,
-        if location.fetching { format!("{here}, fetching") } else { here },
+        if location.fetching {
+            format!("{here}, fetching")
+        } else {
+            here
+        },
         location.changes.to_string(),
         location.conflicts.to_string(),
         location.problems.to_string(),
@@ -110,7 +114,11 @@ pub fn locations(locations: &[LocationReport]) -> String {
             vec![location.name.clone(), plain(&location.url), settings.join(" ")]
         })
         .collect();
-    let columns = [("LOCATION", Align::Left), ("URL", Align::Left), ("SETTINGS", Align::Left)];
+    let columns = [
+        ("LOCATION", Align::Left),
+        ("URL", Align::Left),
+        ("SETTINGS", Align::Left),
+    ];
     table(&columns, &rows)
 }
 
@@ -182,7 +190,12 @@ pub fn problems(problems: &[ProblemReport]) -> String {
             Needs::Confirm | Needs::Unfinished => format!(" (`holdfastctl confirm {}` consents)", problem.id),
             needs => format!(" (needs: {})", needs.word()),
         };
-        format!("#{} {}: {}{help}", problem.id, path(&problem.path), plain(&problem.message))
+        format!(
+            "#{} {}: {}{help}",
+            problem.id,
+            path(&problem.path),
+            plain(&problem.message)
+        )
     }))
 }
 
@@ -251,7 +264,11 @@ pub fn conflicts(conflicts: &[ConflictReport]) -> String {
         return "No conflicts.\n".into();
     }
     let one = |conflict: &ConflictReport| {
-        let merge = if conflict.mergeable { "; the texts merge cleanly" } else { "" };
+        let merge = if conflict.mergeable {
+            "; the texts merge cleanly"
+        } else {
+            ""
+        };
         format!(
             "#{} {}\n  {} ({}), since {}{merge}\n{}",
             conflict.id,
@@ -276,7 +293,12 @@ pub fn resolved(reports: &[ResolveReport], dry_run: bool) -> String {
             (false, _) if dry_run => " (not done)".into(),
             (false, _) => ": still open".into(),
         };
-        format!("{} ({}): {}{end}", path(&report.path), report.kind.word(), report.choice)
+        format!(
+            "{} ({}): {}{end}",
+            path(&report.path),
+            report.kind.word(),
+            report.choice
+        )
     }));
     if reports.len() > 1 {
         let conflicts = count(reports.len() as u64, "conflict", "conflicts");
@@ -352,7 +374,11 @@ pub fn why(entries: &[WhyReport]) -> String {
     if entries.is_empty() {
         return "Nothing is known of it.\n".into();
     }
-    lines(entries.iter().map(|entry| format!("{}  {}", local(entry.at), plain(&entry.what))))
+    lines(
+        entries
+            .iter()
+            .map(|entry| format!("{}  {}", local(entry.at), plain(&entry.what))),
+    )
 }
 
 pub fn check(check: &CheckReport) -> String {

@@ -7,10 +7,10 @@ use holdfast_engine::model::{Choice, ConflictKind, HistoryId, ProblemId, Selecti
 use zbus::interface;
 use zbus::zvariant::{Fd, OwnedFd};
 
-use super::{Result, Engine, page};
+use super::{Engine, Result, page};
 use crate::wire::{
-    ChangeDict, ConflictDict, HistoryDict, ProblemDict, ResolveDict, StashDict, StatesDict, WhyDict, Wire, Word,
-    choice_from_words, to_wire,
+    ChangeDict, ConflictDict, HistoryDict, ProblemDict, ResolveDict, StashDict, StatesDict, WhyDict, Wire,
+    Word, choice_from_words, to_wire,
 };
 
 pub struct Changes(pub Engine);
@@ -105,7 +105,8 @@ impl Conflicts {
         for path in &paths {
             targets.push(self.0.target(path).await?);
         }
-        self.decide(Selection::Paths(targets), choice, content, dry_run).await
+        self.decide(Selection::Paths(targets), choice, content, dry_run)
+            .await
     }
 
     /// Decides all conflicts under a folder whose path below it matches a glob (empty: any), of a

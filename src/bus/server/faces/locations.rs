@@ -2,7 +2,7 @@
 
 use zbus::interface;
 
-use super::{Result, Engine};
+use super::{Engine, Result};
 use crate::wire::{LinkDict, StatusDict, Wire, to_wire};
 
 pub struct Status(pub Engine);

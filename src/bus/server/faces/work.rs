@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zbus::interface;
 
-use super::{Result, Engine, all_if_empty};
+use super::{Engine, Result, all_if_empty};
 use crate::wire::{CheckDict, PinDict, Wire, outcome_word, to_wire};
 
 pub struct Pins(pub Engine);

@@ -25,8 +25,11 @@ impl<W: Write> Archive<W> {
         let size = content.metadata()?.len();
         let mut header = header(state, EntryType::Regular, size);
         let mut exact = content.take(size).chain(io::repeat(0)).take(size);
-        self.tar
-            .append_data(&mut header, Path::new(OsStr::from_bytes(&member(&state.path))), &mut exact)
+        self.tar.append_data(
+            &mut header,
+            Path::new(OsStr::from_bytes(&member(&state.path))),
+            &mut exact,
+        )
     }
 
     pub fn folder(&mut self, state: &StateReport) -> io::Result<()> {
@@ -113,7 +116,9 @@ mod tests {
         let mut archive = Archive::new(&mut bytes);
         archive.folder(&state(b"d", Kind::Folder)).unwrap();
         archive.file(&state(&long, Kind::File), content).unwrap();
-        archive.symlink(&state(b"l", Kind::Symlink), b"../else/\xfe").unwrap();
+        archive
+            .symlink(&state(b"l", Kind::Symlink), b"../else/\xfe")
+            .unwrap();
         archive.finish(b"{}").unwrap();
 
         let mut read = Vec::new();
@@ -122,14 +127,24 @@ mod tests {
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
             let link = entry.link_name_bytes().map(|link| link.into_owned());
-            read.push((entry.path_bytes().into_owned(), text, link, entry.header().mode().unwrap()));
+            read.push((
+                entry.path_bytes().into_owned(),
+                text,
+                link,
+                entry.header().mode().unwrap(),
+            ));
         }
         assert_eq!(
             read,
             [
                 (b"nas/d/".to_vec(), String::new(), None, 0o640),
                 ([b"nas/".as_slice(), &long].concat(), "hello".into(), None, 0o640),
-                (b"nas/l".to_vec(), String::new(), Some(b"../else/\xfe".to_vec()), 0o640),
+                (
+                    b"nas/l".to_vec(),
+                    String::new(),
+                    Some(b"../else/\xfe".to_vec()),
+                    0o640
+                ),
                 (b"holdfast-changes.json".to_vec(), "{}".into(), None, 0o644),
             ]
         );

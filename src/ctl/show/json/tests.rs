@@ -193,5 +193,8 @@ fn a_check_and_an_event() {
         revision: 3,
         event: Event::Unpinned(target(b"a")),
     };
-    assert_eq!(event(&revised).to_string(), r#"{"event":"unpinned","revision":3,"path":"nas:a"}"#);
+    assert_eq!(
+        event(&revised).to_string(),
+        r#"{"event":"unpinned","revision":3,"path":"nas:a"}"#
+    );
 }

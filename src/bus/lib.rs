@@ -17,6 +17,7 @@ mod client;
 mod commands;
 mod place;
 mod server;
+mod socket;
 mod wire;
 
 pub use client::{Client, ConnectError};

@@ -5,6 +5,7 @@
 
 use async_channel::{Receiver, Sender, TrySendError};
 use futures::StreamExt;
+use futures::future::{Either, select};
 use holdfast_engine::handle::{Event, Revised};
 use zbus::{MatchRule, MessageStream, message};
 
@@ -38,7 +39,12 @@ impl Client {
 /// Ends with the connection, or when the reader is gone.
 async fn pass_on(mut signals: MessageStream, sender: Sender<Revised>) {
     let mut lost = false;
-    while let Some(Ok(message)) = signals.next().await {
+    loop {
+        let gone = std::pin::pin!(sender.closed());
+        let next = select(signals.next(), gone).await;
+        let Either::Left((Some(Ok(message)), _)) = next else {
+            return;
+        };
         let header = message.header();
         let Some(signal) = header
             .member()

@@ -19,6 +19,7 @@ use zbus::zvariant::{DynamicType, Type};
 use crate::OBJECT_PATH;
 use crate::commands::Answer;
 use crate::server::kind_of;
+use crate::socket::ShortPath;
 
 /// An engine that has not greeted by then does not work.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -41,7 +42,8 @@ pub struct Client {
 
 impl Client {
     pub async fn connect(socket: &Path) -> Result<Client, ConnectError> {
-        let stream = UnixStream::connect(socket).map_err(|error| match error.kind() {
+        let stream = ShortPath::new(socket).and_then(|short| UnixStream::connect(short.path()));
+        let stream = stream.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NoEngine,
             _ => ConnectError::Io {
                 socket: socket.to_owned(),

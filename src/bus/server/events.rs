@@ -5,6 +5,8 @@
 
 use std::sync::Mutex;
 
+use async_channel::Receiver;
+use futures::FutureExt;
 use holdfast_engine::handle::{Event, Revised};
 use zbus::interface;
 use zbus::object_server::SignalEmitter;
@@ -43,16 +45,9 @@ impl Events {
             Err(poisoned) => poisoned.into_inner(),
         };
         if pump.is_none() {
-            let task = connection.executor().spawn(
-                async move {
-                    while let Ok(revised) = events.recv().await {
-                        if emit(&emitter, &revised).await.is_err() {
-                            return;
-                        }
-                    }
-                },
-                "events of the engine",
-            );
+            let task = connection
+                .executor()
+                .spawn(pass_on(events, emitter), "events of the engine");
             *pump = Some(task);
         }
         Ok(())
@@ -98,6 +93,22 @@ impl Events {
     /// Events were lost: read everything again.
     #[zbus(signal)]
     async fn lost(emitter: &SignalEmitter<'_>, revision: u64) -> zbus::Result<()>;
+}
+
+/// Ends with the connection, which the emitter would else keep for ever.
+async fn pass_on(events: Receiver<Revised>, emitter: SignalEmitter<'static>) {
+    let closed = emitter.connection().closed().fuse();
+    let mut closed = std::pin::pin!(closed);
+    loop {
+        let revised = futures::select_biased! {
+            () = closed => return,
+            revised = events.recv().fuse() => revised,
+        };
+        let Ok(revised) = revised else { return };
+        if emit(&emitter, &revised).await.is_err() {
+            return;
+        }
+    }
 }
 
 async fn emit(emitter: &SignalEmitter<'_>, revised: &Revised) -> zbus::Result<()> {

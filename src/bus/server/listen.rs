@@ -14,6 +14,7 @@ use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 
 use super::ServerError;
+use crate::socket::ShortPath;
 
 /// The listening socket and the lock that is to be held as long as it is served.
 pub fn bind(socket: &Path) -> Result<(UnixListener, File), ServerError> {
@@ -44,7 +45,8 @@ pub fn bind(socket: &Path) -> Result<(UnixListener, File), ServerError> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(io(error)),
         _ => {}
     }
-    let listener = UnixListener::bind(socket).map_err(io)?;
+    let short = ShortPath::new(socket).map_err(io)?;
+    let listener = UnixListener::bind(short.path()).map_err(io)?;
     std::fs::set_permissions(socket, std::fs::Permissions::from_mode(0o600)).map_err(io)?;
     Ok((listener, lock))
 }

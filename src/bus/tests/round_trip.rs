@@ -16,7 +16,7 @@ use crate::fake::{self, Fake, target};
 struct Served {
     fake: Arc<Fake>,
     client: Client,
-    _server: Server,
+    server: Server,
     _dir: tempfile::TempDir,
 }
 
@@ -32,7 +32,7 @@ fn serve(fake: Fake) -> Served {
     Served {
         fake,
         client,
-        _server: server,
+        server: server,
         _dir: dir,
     }
 }
@@ -254,9 +254,60 @@ fn a_reader_that_does_not_read_holds_nobody_up() {
 #[test]
 fn clients_see_the_engine_go() {
     let served = serve(Fake::new());
-    let Served { client, _server, .. } = served;
-    drop(_server);
+    let Served { client, server, .. } = served;
+    server.stop();
     async_io::block_on(client.closed());
     let error = async_io::block_on(client.status()).unwrap_err();
     assert_eq!(error.kind, ErrorKind::Failed);
+}
+
+/// Threads of this process that zbus runs connections on.
+fn connection_threads() -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap().flatten();
+    tasks
+        .filter(|task| {
+            let name = std::fs::read_to_string(task.path().join("comm")).unwrap_or_default();
+            name.starts_with("zbus")
+        })
+        .count()
+}
+
+#[test]
+fn nothing_is_left_of_a_client_that_went() {
+    let served = serve(Fake::new());
+    let before = connection_threads();
+    async_io::block_on(async {
+        for _ in 0..40 {
+            let client = Client::connect(served.server.socket()).await.unwrap();
+            drop(client.subscribe().await.unwrap());
+            // A wait that nobody will hear the end of.
+            let a = target(b"a");
+            let pin = Box::pin(client.pin(&a, true));
+            assert!(matches!(select(pin, Box::pin(client.status())).await, Either::Right(_)));
+        }
+    });
+    // Other tests come and go beside this one, with a few connections each.
+    let mut after = connection_threads();
+    for _ in 0..100 {
+        if after <= before + 20 {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+        after = connection_threads();
+    }
+    panic!("{before} threads before, {after} after");
+}
+
+#[test]
+fn a_socket_may_lie_deep() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("d".repeat(100)).join("run");
+    let options = ServerOptions {
+        socket: folder.join("bus"),
+        session_bus: false,
+    };
+    let server = Server::start(Arc::new(Fake::new()), &options).unwrap();
+    assert!(async_io::block_on(Client::connect(server.socket())).is_ok());
+    server.stop();
+    assert!(!folder.join("bus").exists());
 }

@@ -21,7 +21,7 @@ use self::archive::Archive;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Out;
 use crate::place::optional_target;
-use crate::show::json;
+use crate::show::{json, text};
 
 pub async fn export(engine: &dyn Commands, file: &Path, path: Option<&OsStr>, out: Out) -> Ended {
     let to_stdout = file.as_os_str() == "-";
@@ -37,15 +37,13 @@ pub async fn export(engine: &dyn Commands, file: &Path, path: Option<&OsStr>, ou
         return told.end();
     }
     let told = into_file(engine, &changes, file).await?;
-    let problem = |error| Failure::failed(format!("{}: {error}", file.display()));
     out.print(
         || told.json(file),
-        || format!("{} changes in {}.", told.changes, file.display()),
-    )
-    .map_err(|failure| match failure.exit {
-        Exit::Done => failure,
-        _ => problem(failure.text),
-    })?;
+        || {
+            let changes = text::count(told.changes as u64, "change", "changes");
+            format!("{changes} in {}.", text::plain(&file.to_string_lossy()))
+        },
+    )?;
     told.end()
 }
 

@@ -7,7 +7,7 @@ use holdfast_engine::model::{Choice, ConflictKind, HistoryId, ProblemId, Selecti
 use zbus::interface;
 use zbus::zvariant::{Fd, OwnedFd};
 
-use super::{Engine, Result, page};
+use super::{Engine, Result, page, while_connected};
 use crate::wire::{
     ChangeDict, ConflictDict, HistoryDict, ProblemDict, ResolveDict, StashDict, StatesDict, WhyDict, Wire,
     Word, choice_from_words, to_wire,
@@ -60,10 +60,16 @@ impl States {
     }
 
     /// A read-only descriptor of the content of one state: original, local or server.
-    async fn open(&self, path: Vec<u8>, state: &str) -> Result<Fd<'static>> {
+    async fn open(
+        &self,
+        #[zbus(connection)] connection: &zbus::Connection,
+        path: Vec<u8>,
+        state: &str,
+    ) -> Result<Fd<'static>> {
         let target = self.0.target(&path).await?;
         let side = <Side as Word>::from_word(state)?;
-        Ok(self.0.open_state(&target, side).await?.into())
+        let content = while_connected(connection, self.0.open_state(&target, side)).await?;
+        Ok(content.into())
     }
 
     /// What happened to an item, oldest first. Keys: at x, what s.

@@ -7,6 +7,8 @@ mod work;
 
 use std::sync::Arc;
 
+use futures::future::{Either, select};
+use holdfast_engine::handle::Error;
 use holdfast_engine::model::Target;
 use zbus::connection::Builder;
 
@@ -56,6 +58,18 @@ impl std::ops::Deref for Engine {
 
     fn deref(&self) -> &Self::Target {
         &*self.0
+    }
+}
+
+/// A wait that ends with its client: nobody is left to hear of it.
+async fn while_connected<T>(
+    connection: &zbus::Connection,
+    wait: impl Future<Output = std::result::Result<T, Error>>,
+) -> Result<T> {
+    let (wait, closed) = (std::pin::pin!(wait), std::pin::pin!(connection.closed()));
+    match select(wait, closed).await {
+        Either::Left((answer, _)) => Ok(answer?),
+        Either::Right(_) => Err(BusError::Failed("the client has gone".into())),
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zbus::interface;
 
-use super::{Engine, Result, all_if_empty};
+use super::{Engine, Result, all_if_empty, while_connected};
 use crate::wire::{CheckDict, PinDict, Wire, outcome_word, to_wire};
 
 pub struct Pins(pub Engine);
@@ -13,9 +13,14 @@ pub struct Pins(pub Engine);
 impl Pins {
     /// Keeps a folder or file wholly present, now and in future.
     /// With `wait`, answers when all of it is here.
-    async fn pin(&self, path: Vec<u8>, wait: bool) -> Result<()> {
+    async fn pin(
+        &self,
+        #[zbus(connection)] connection: &zbus::Connection,
+        path: Vec<u8>,
+        wait: bool,
+    ) -> Result<()> {
         let target = self.0.target(&path).await?;
-        Ok(self.0.pin(&target, wait).await?)
+        while_connected(connection, self.0.pin(&target, wait)).await
     }
 
     async fn unpin(&self, path: Vec<u8>) -> Result<()> {
@@ -52,9 +57,16 @@ impl Sync {
 
     /// Connects, observes and replays now. Without `wait` answers `clean` at once; with it, when
     /// all is done, or after `timeout_ms` (0: none): clean, needs-person, offline, timed-out.
-    async fn sync(&self, location: &str, wait: bool, timeout_ms: u64) -> Result<String> {
+    async fn sync(
+        &self,
+        #[zbus(connection)] connection: &zbus::Connection,
+        location: &str,
+        wait: bool,
+        timeout_ms: u64,
+    ) -> Result<String> {
         let timeout = (timeout_ms > 0).then(|| Duration::from_millis(timeout_ms));
-        let outcome = self.0.sync(all_if_empty(location), wait, timeout).await?;
+        let sync = self.0.sync(all_if_empty(location), wait, timeout);
+        let outcome = while_connected(connection, sync).await?;
         Ok(outcome_word(outcome).to_owned())
     }
 }

@@ -57,7 +57,8 @@ impl Failure {
     }
 
     fn line(&self) -> String {
-        let text = self.text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let lines = self.text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let text = lines.collect::<Vec<_>>().join(" ");
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
         format!("holdfastctl: {text}\n")
     }

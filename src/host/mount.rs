@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use holdfast_engine::fileops::Fileops;
 
+use crate::places::follow;
+
 /// What a mount is started with.
 #[derive(Clone, Debug)]
 pub struct MountOptions {
@@ -27,15 +29,15 @@ impl Mount {
     }
 }
 
-/// The folder of the mount: absolute, its parents made and without symbolic links, so that paths
-/// can be compared with it as text. The folder itself is not touched: a mount left there may hang.
+/// The folder of the mount: absolute, its parents made, without symbolic links, so that paths can be
+/// compared with it as text. Nothing is asked of a mount that was left there: it may hang.
 pub fn prepared(dir: &Path) -> std::io::Result<PathBuf> {
     let dir = std::path::absolute(dir)?;
     let Some((parent, name)) = dir.parent().zip(dir.file_name()) else {
         return Err(std::io::Error::other("a mount needs a folder of its own"));
     };
     std::fs::create_dir_all(parent)?;
-    Ok(parent.canonicalize()?.join(name))
+    Ok(follow(&parent.canonicalize()?.join(name), None))
 }
 
 /// Makes the folder where there is none.
@@ -43,5 +45,21 @@ pub fn make_folder(dir: &Path) -> std::io::Result<()> {
     match std::fs::create_dir(dir) {
         Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_folder_is_told_without_links() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = dir.path().canonicalize().unwrap();
+        std::os::unix::fs::symlink("there", base.join("link")).unwrap();
+        assert_eq!(prepared(&base.join("link")).unwrap(), base.join("there"));
+        assert_eq!(prepared(&base.join("new/mount")).unwrap(), base.join("new/mount"));
+        assert!(base.join("new").is_dir() && !base.join("new/mount").exists());
+        assert!(prepared(Path::new("/")).is_err());
     }
 }

@@ -15,8 +15,8 @@ const HEAD: &str = r#"<!DOCTYPE node PUBLIC "-//freedesktop//DTD D-BUS Object In
 <!--
   How other programs preload, pin and read the three states of Holdfast's files.
 
-  A path is a byte array: NAME:path/in/location, or an absolute path in the mount. Contents are file
-  descriptors, both ways. Values are dictionaries that may grow: ignore keys that you do not know.
+  A path is a byte array: NAME:path/in/location, or an absolute path in the mount; one NUL at its end
+  is ignored. Contents are file descriptors, both ways. Values are dictionaries that may grow: ignore keys that you do not know.
   Times are nanoseconds since 1970. Errors are app.holdfast.Engine1.Error.Usage, .Offline, .Refused
   and .Failed, each with one sentence.
 -->

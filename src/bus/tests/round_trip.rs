@@ -32,7 +32,7 @@ fn serve(fake: Fake) -> Served {
     Served {
         fake,
         client,
-        server: server,
+        server,
         _dir: dir,
     }
 }
@@ -258,7 +258,21 @@ fn clients_see_the_engine_go() {
     server.stop();
     async_io::block_on(client.closed());
     let error = async_io::block_on(client.status()).unwrap_err();
-    assert_eq!(error.kind, ErrorKind::Failed);
+    assert_eq!(error.text, "the engine has gone away");
+}
+
+#[test]
+fn a_call_under_way_ends_with_the_engine() {
+    let Served { client, server, .. } = serve(Fake::new());
+    async_io::block_on(async {
+        let a = target(b"a");
+        let pin = Box::pin(client.pin(&a, true));
+        let Either::Right((_, pin)) = select(pin, Box::pin(client.status())).await else {
+            panic!("the pin is still under way");
+        };
+        server.stop();
+        assert_eq!(pin.await.unwrap_err().text, "the engine has gone away");
+    });
 }
 
 /// Threads of this process that zbus runs connections on.
@@ -283,7 +297,10 @@ fn nothing_is_left_of_a_client_that_went() {
             // A wait that nobody will hear the end of.
             let a = target(b"a");
             let pin = Box::pin(client.pin(&a, true));
-            assert!(matches!(select(pin, Box::pin(client.status())).await, Either::Right(_)));
+            assert!(matches!(
+                select(pin, Box::pin(client.status())).await,
+                Either::Right(_)
+            ));
         }
     });
     // Other tests come and go beside this one, with a few connections each.

@@ -1,11 +1,11 @@
 //! What was decided, set aside, found.
 
 use holdfast_engine::model::{
-    CheckReport, ConflictKind, Digest, HistoryId, HistoryReport, ResolveReport, Side, StashId, StashReport,
-    Time, WhyReport,
+    CheckReport, ConflictKind, HistoryId, HistoryReport, ResolveReport, Side, StashId, StashReport, Time,
+    WhyReport,
 };
 
-use super::{Strange, Wire, Word, dict, target};
+use super::{Strange, Wire, Word, dict, digest, target};
 
 dict! {
     /// A [`ResolveReport`].
@@ -101,12 +101,6 @@ impl Wire for StashReport {
     }
 
     fn from_wire(dict: StashDict) -> Result<StashReport, Strange> {
-        let digest = |bytes: Vec<u8>| {
-            let array = <[u8; 32]>::try_from(bytes);
-            array
-                .map(Digest)
-                .map_err(|_| Strange("a digest that is not 32 bytes long".into()))
-        };
         Ok(StashReport {
             id: StashId(dict.id),
             path: target(&dict.path)?,

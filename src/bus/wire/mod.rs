@@ -12,7 +12,7 @@ mod words;
 mod work;
 
 use holdfast_engine::handle::Error;
-use holdfast_engine::model::Target;
+use holdfast_engine::model::{Digest, Target};
 use zbus::zvariant::Type;
 
 pub use decided::{CheckDict, HistoryDict, ResolveDict, StashDict, WhyDict};
@@ -58,6 +58,14 @@ pub fn target(bytes: &[u8]) -> Result<Target, Strange> {
     match parse_target(bytes) {
         Some(Ok(target)) => Ok(target),
         _ => Err(Strange(format!("the path {:?}", String::from_utf8_lossy(bytes)))),
+    }
+}
+
+/// 32 bytes of BLAKE3.
+fn digest(bytes: Vec<u8>) -> Result<Digest, Strange> {
+    match <[u8; 32]>::try_from(bytes) {
+        Ok(digest) => Ok(Digest(digest)),
+        Err(_) => Err(Strange("a digest that is not 32 bytes long".into())),
     }
 }
 

@@ -1,11 +1,10 @@
 //! The three states of an item, and conflicts.
 
 use holdfast_engine::model::{
-    Confidence, ConflictId, ConflictKind, ConflictReport, ContentId, Digest, Kind, StateReport, StatesReport,
-    Time,
+    Confidence, ConflictId, ConflictKind, ConflictReport, ContentId, Kind, StateReport, StatesReport, Time,
 };
 
-use super::{Strange, Wire, Word, dict, target};
+use super::{Strange, Wire, Word, dict, digest, target};
 
 dict! {
     /// A [`StateReport`].
@@ -73,13 +72,6 @@ fn kind(word: &str, special: Option<u32>) -> Result<Kind, Strange> {
         "special" => Ok(Kind::Special(special.unwrap_or(0))),
         _ => Err(Strange(format!("the type {word:?}"))),
     }
-}
-
-fn digest(bytes: Vec<u8>) -> Result<Digest, Strange> {
-    let digest = <[u8; 32]>::try_from(bytes);
-    digest
-        .map(Digest)
-        .map_err(|_| Strange("a digest that is not 32 bytes long".into()))
 }
 
 impl Wire for StateReport {

@@ -33,7 +33,10 @@ impl Engine {
     }
 
     /// What a client named: `NAME:path`, or an absolute path in the mount.
+    ///
+    /// GLib ends byte strings with a NUL, which no path can hold.
     pub async fn target(&self, path: &[u8]) -> Result<Target> {
+        let path = path.strip_suffix(b"\0").unwrap_or(path);
         if let Some(target) = parse_target(path) {
             return Ok(target?);
         }
@@ -47,7 +50,7 @@ impl Engine {
     /// As `target`; empty bytes name nothing.
     pub async fn optional_target(&self, path: &[u8]) -> Result<Option<Target>> {
         match path {
-            b"" => Ok(None),
+            b"" | b"\0" => Ok(None),
             _ => self.target(path).await.map(Some),
         }
     }

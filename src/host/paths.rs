@@ -1,9 +1,9 @@
 //! The places of this user, read from the environment once.
 
 use std::ffi::OsString;
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use rustix::process::geteuid;
@@ -55,6 +55,22 @@ impl Paths {
             runtime: runtime.join("holdfast"),
             mount: home()?.join("Holdfast"),
         })
+    }
+
+    /// Makes the private folder of sockets and locks.
+    pub fn make_runtime(&self) -> Result<(), PathsError> {
+        let path = &self.runtime;
+        let make = DirBuilder::new().recursive(true).mode(0o700).create(path);
+        // One of ours with other modes is taken back.
+        let private = make.and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o700)));
+        match private {
+            Err(error) => Err(PathsError::Make {
+                path: path.clone(),
+                error,
+            }),
+            Ok(()) if is_ours(path) => Ok(()),
+            Ok(()) => Err(PathsError::NotOurs(path.clone())),
+        }
     }
 
     /// The private socket.
@@ -110,6 +126,17 @@ mod tests {
         assert_eq!(paths.config, PathBuf::from("/h/.config/holdfast"));
         assert_eq!(paths.socket(), PathBuf::from("/r/holdfast/bus"));
         assert_eq!(paths.mount, PathBuf::from("/h/Holdfast"));
+    }
+
+    #[test]
+    fn the_runtime_folder_is_private() {
+        let dir = tempfile::tempdir().unwrap();
+        let run = dir.path().join("run");
+        let paths = paths(&[("HOME", "/h"), ("XDG_RUNTIME_DIR", run.to_str().unwrap())]).unwrap();
+        paths.make_runtime().unwrap();
+        std::fs::set_permissions(&paths.runtime, Permissions::from_mode(0o755)).unwrap();
+        paths.make_runtime().unwrap();
+        assert!(is_ours(&paths.runtime));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::boot::boot_id;
 use crate::clash::Places;
 use crate::connector::connector;
 use crate::mount::{Mount, MountOptions, make_folder, prepared};
-use crate::{Paths, RealWorld};
+use crate::{Paths, PathsError, RealWorld};
 
 /// What a service is started with.
 #[derive(Clone, Debug)]
@@ -33,6 +33,8 @@ pub struct ServeOptions {
 pub enum HostError {
     #[error("cannot start: {0}")]
     Runtime(io::Error),
+    #[error(transparent)]
+    Paths(#[from] PathsError),
     #[error("{0}")]
     Engine(#[from] Error),
     #[error("cannot use {} as the mount: {error}", .dir.display())]
@@ -73,6 +75,7 @@ impl Service {
             store: crate::follow(&options.paths.store, Some(&dir)),
         };
 
+        options.paths.make_runtime()?;
         // First, because it locks the store: a second engine goes no further.
         let engine = Engine::start(
             Options {

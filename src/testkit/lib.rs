@@ -1,6 +1,8 @@
 //! What tests of all crates share: a simulated world, a server in memory, oracles.
 
 mod connector;
+mod disk;
+pub mod local;
 mod rng;
 pub mod server;
 mod snapshot;
@@ -9,6 +11,7 @@ mod words;
 mod world;
 
 pub use connector::FakeConnector;
+pub use disk::{DiskFiles, MemDatabase, MemJournal, OpenDisk, SimDisk};
 pub use rng::Rng;
 pub use server::{FakeRemote, FakeServer, Profile};
 pub use snapshot::{Entry, Snapshot};

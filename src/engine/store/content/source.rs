@@ -76,6 +76,10 @@ impl Content {
         to: &Arc<dyn StoreFile>,
         range: Range<u64>,
     ) -> Result<(), ContentError> {
+        if range.is_empty() {
+            // An empty content may have no file.
+            return Ok(());
+        }
         let from = self.store.handles.open(state.file)?;
         let mut at = range.start;
         while let Some(start) = from.seek(at, true)?.filter(|start| *start < range.end) {

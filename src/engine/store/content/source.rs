@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::ContentError;
-use super::content::{Content, State};
 use super::overlay::Part;
+use super::state::{Content, State};
 use crate::model::ContentId;
 use crate::remote::Source;
 use crate::store::persist::StoreFile;

@@ -8,7 +8,7 @@ fn a_sum_without_its_block_is_no_presence() {
     let content = contents.expect(ContentId(1), 1, data.len() as u64);
     content.fill(0, &data[..2 * BLOCK_LEN]).unwrap();
     let row = content.row();
-    contents.sync(&[content.clone()]).unwrap();
+    contents.sync(std::slice::from_ref(&content)).unwrap();
     content
         .fill(2 * BLOCK, &data[2 * BLOCK_LEN..4 * BLOCK_LEN])
         .unwrap();
@@ -54,7 +54,7 @@ fn a_freed_file_is_there_until_the_row_is_committed() {
     let data = bytes(1, 2 * BLOCK_LEN);
     let content = contents.expect(ContentId(1), 1, data.len() as u64);
     content.fill(0, &data).unwrap();
-    contents.sync(&[content.clone()]).unwrap();
+    contents.sync(std::slice::from_ref(&content)).unwrap();
     let committed = content.row();
     let _freed = content.evict(2).unwrap();
     content.fill(0, &data[..BLOCK_LEN]).unwrap();

@@ -136,3 +136,43 @@ fn nothing_is_flattened_that_two_lie_over() {
     assert!(contents.flatten(ContentId(2)).unwrap().is_none());
     assert!(contents.flatten(ContentId(1)).unwrap().is_none());
 }
+
+#[test]
+fn what_lies_under_is_synced_too() {
+    let (files, contents) = contents();
+    let data = bytes(1, 8 * BLOCK_LEN);
+    let first = sealed(&contents, 1, &data);
+    let over = contents.derive(&first, ContentId(2), 2).unwrap();
+    let rows = [&first, &over].map(|content| content.row());
+    contents.sync(&[over]).unwrap();
+    files.crash();
+    let contents = Contents::new(files, rows.to_vec());
+    assert!(read_all(&contents.get(ContentId(2)).unwrap()).unwrap() == data);
+}
+
+#[test]
+fn flattening_over_an_overlay_keeps_what_was_cut_off_away() {
+    let (files, contents) = contents();
+    let first = sealed(&contents, 1, &bytes(1, 8 * BLOCK_LEN));
+    let middle = contents.derive(&first, ContentId(2), 2).unwrap();
+    middle.write_at(5 * BLOCK, &bytes(2, 2 * BLOCK_LEN)).unwrap();
+    let top = contents.derive(&middle, ContentId(3), 3).unwrap();
+    top.truncate(6 * BLOCK + 10).unwrap();
+    top.truncate(8 * BLOCK).unwrap();
+    top.write_at(7, b"top").unwrap();
+    top.seal().unwrap();
+    let expected = read_all(&top).unwrap();
+    assert!(expected[6 * BLOCK_LEN + 10..].iter().all(|byte| *byte == 0));
+
+    let flattened = contents.flatten(ContentId(3)).unwrap().unwrap();
+    let over = flattened.row.over.map(|over| (over.content, over.limit));
+    assert_eq!(over, Some((ContentId(1), 6 * BLOCK + 10)));
+    let after = Contents::new(files, vec![first.row(), flattened.row.clone()]);
+    let freed = contents.finish(flattened).unwrap();
+    contents.free(freed).unwrap();
+    for contents in [contents, after] {
+        let top = contents.get(ContentId(3)).unwrap();
+        assert!(read_all(&top).unwrap() == expected);
+        top.verify().unwrap();
+    }
+}

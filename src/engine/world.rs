@@ -23,6 +23,23 @@ pub trait World: Send + Sync {
     fn random(&self) -> u64;
 
     fn spawn(&self, task: Task);
+
+    /// Does work that computes or reads and writes files for long, away from the tasks.
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task;
+}
+
+/// `World::run_blocking`, with a result.
+pub async fn blocking<T: Send + 'static>(
+    world: &Arc<dyn World>,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    world
+        .run_blocking(Box::new(move || {
+            let _ = sender.send(work());
+        }))
+        .await;
+    receiver.await.ok()
 }
 
 /// The first of the two to be done; `None` where the time ran out first.

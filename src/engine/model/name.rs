@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// One name in a folder: 1 to 255 bytes, no `/`, no NUL, not `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "Arc<[u8]>")]
 pub struct Name(Arc<[u8]>);
 
 /// Why bytes are no name.
@@ -25,11 +26,16 @@ impl Name {
     pub const MAX_BYTES: usize = 255;
 
     pub fn new(bytes: &[u8]) -> Result<Name, NameError> {
+        Self::check(bytes)?;
+        Ok(Name(bytes.into()))
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), NameError> {
         match bytes {
             b"" | b"." | b".." => Err(NameError::Reserved),
             _ if bytes.len() > Self::MAX_BYTES => Err(NameError::TooLong),
             _ if bytes.iter().any(|b| matches!(b, 0 | b'/')) => Err(NameError::Forbidden),
-            _ => Ok(Name(bytes.into())),
+            _ => Ok(()),
         }
     }
 
@@ -43,6 +49,16 @@ impl Name {
             Some(dot) if dot > 0 => (&self.0[..dot], Some(&self.0[dot + 1..])),
             _ => (&self.0, None),
         }
+    }
+}
+
+/// What is decoded is checked like what is made.
+impl TryFrom<Arc<[u8]>> for Name {
+    type Error = NameError;
+
+    fn try_from(bytes: Arc<[u8]>) -> Result<Name, NameError> {
+        Self::check(&bytes)?;
+        Ok(Name(bytes))
     }
 }
 
@@ -70,6 +86,17 @@ mod tests {
         assert_eq!(Name::new(b"a\0"), Err(NameError::Forbidden));
         assert_eq!(Name::new(&[b'x'; 256]), Err(NameError::TooLong));
         assert!(Name::new(b"\xff\xfe\n-").is_ok());
+    }
+
+    #[test]
+    fn decoding_refuses_them_too() {
+        let decode = |bytes: &[u8]| {
+            let encoded = postcard::to_allocvec(bytes).unwrap();
+            postcard::from_bytes::<Name>(&encoded)
+        };
+        assert_eq!(decode(b"\xffa").unwrap(), Name::new(b"\xffa").unwrap());
+        assert!(decode(b"a/b").is_err());
+        assert!(decode(b"..").is_err());
     }
 
     #[test]

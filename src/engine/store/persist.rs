@@ -57,6 +57,7 @@ pub trait Files: Send + Sync {
     fn space(&self) -> io::Result<(u64, u64, u64)>;
 }
 
+#[allow(clippy::len_without_is_empty, reason = "an empty file is nothing special")]
 pub trait StoreFile: Send + Sync {
     fn number(&self) -> u64;
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> io::Result<usize>;

@@ -1,0 +1,396 @@
+//! Operations on the bytes of files.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use crate::model::{ContentId, FileHandle, Kind, NodeId};
+use crate::store::Tx;
+use crate::store::content::{Content, ContentError};
+
+use super::attrs::note_change;
+use super::errors::from_content;
+use super::{Allocate, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, views};
+
+/// Largest file: as large as the kernel's offsets go.
+const MAX_SIZE: u64 = i64::MAX as u64;
+
+impl Fileops {
+    pub fn open(&self, _caller: Caller, node: NodeId, mode: OpenMode) -> Op<Opened> {
+        if views::is_view(node) {
+            return self.view_open(node, mode);
+        }
+        {
+            let tree = self.store().read();
+            let live = tree.node(node).ok_or(OpError::Stale)?;
+            if live.row.kind != Kind::File {
+                return Err(if live.row.kind == Kind::Folder {
+                    OpError::IsFolder
+                } else {
+                    OpError::Invalid
+                });
+            }
+        }
+        if mode.write && mode.truncate {
+            self.set_size(node, 0, None)?;
+        }
+        Ok(Opened {
+            handle: self.count_open(node, mode.write),
+            keep_cache: true,
+        })
+    }
+
+    /// Fills `buf`; short only at the end of the file.
+    pub fn read(&self, node: NodeId, _handle: FileHandle, offset: u64, buf: &mut [u8]) -> Op<usize> {
+        if views::is_view(node) {
+            return self.view_read(node, offset, buf);
+        }
+        let content = {
+            let tree = self.store().read();
+            tree.node(node).ok_or(OpError::Stale)?.row.content
+        };
+        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else {
+            return Ok(0);
+        };
+        read_content(node, &content, offset, buf)
+    }
+
+    /// All of `data` or an error. `kill_suid` as FUSE asks for it.
+    pub fn write(
+        &self,
+        node: NodeId,
+        _handle: FileHandle,
+        offset: u64,
+        data: &[u8],
+        kill_suid: bool,
+    ) -> Op<()> {
+        if offset
+            .checked_add(data.len() as u64)
+            .is_none_or(|end| end > MAX_SIZE)
+        {
+            return Err(OpError::TooLarge);
+        }
+        self.change(node, kill_suid, |content| content.write_at(offset, data))
+    }
+
+    pub(super) fn set_size(&self, node: NodeId, size: u64, _handle: Option<FileHandle>) -> Op<()> {
+        if size > MAX_SIZE {
+            return Err(OpError::TooLarge);
+        }
+        {
+            let tree = self.store().read();
+            let live = tree.node(node).ok_or(OpError::Stale)?;
+            match live.row.kind {
+                Kind::File => {}
+                Kind::Folder => return Err(OpError::IsFolder),
+                _ => return Err(OpError::Invalid),
+            }
+        }
+        if size == 0 {
+            return self.empty(node);
+        }
+        self.change(node, false, |content| content.truncate(size))
+    }
+
+    pub fn allocate(
+        &self,
+        node: NodeId,
+        _handle: FileHandle,
+        offset: u64,
+        len: u64,
+        how: Allocate,
+    ) -> Op<()> {
+        let end = offset
+            .checked_add(len)
+            .filter(|end| *end <= MAX_SIZE)
+            .ok_or(OpError::TooLarge)?;
+        let range = offset..end;
+        self.change(node, false, |content| match how {
+            Allocate::Extend => content.allocate(range.clone(), false),
+            Allocate::KeepSize => content.allocate(range.clone(), true),
+            Allocate::PunchHole => content.punch(range.start..range.end.min(content.size())),
+            Allocate::ZeroRange { keep_size } => {
+                let changed = content.punch(range.start..range.end.min(content.size()))?;
+                if !keep_size && range.end > content.size() {
+                    return content.allocate(range.clone(), false);
+                }
+                Ok(changed)
+            }
+        })
+    }
+
+    /// `SEEK_DATA` (`data`) or `SEEK_HOLE`.
+    pub fn seek(&self, node: NodeId, _handle: FileHandle, offset: u64, data: bool) -> Op<u64> {
+        let (content, size) = {
+            let tree = self.store().read();
+            let live = tree.node(node).ok_or(OpError::Stale)?;
+            (live.row.content, live.row.size)
+        };
+        if offset >= size {
+            return Err(OpError::PastEnd);
+        }
+        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else {
+            return if data { Err(OpError::PastEnd) } else { Ok(offset) };
+        };
+        // Where bytes are missing, nobody knows the holes.
+        if !content.is_whole() {
+            return Ok(if data { offset } else { size });
+        }
+        content
+            .seek(offset, data)
+            .map_err(from_content)?
+            .ok_or(OpError::PastEnd)
+    }
+
+    /// The last descriptor of this open file is gone.
+    pub fn release(&self, node: NodeId, handle: FileHandle) {
+        let Some(file) = self.0.handles.lock().remove_file(handle) else {
+            return;
+        };
+        let (last_writer, unused) = self.store().with_live(|tree| {
+            let Some(live) = tree.live_mut(file.node) else {
+                return (false, false);
+            };
+            live.opens = live.opens.saturating_sub(1);
+            live.writers = live.writers.saturating_sub(u32::from(file.write));
+            let lookups = live.lookups.load(std::sync::atomic::Ordering::Relaxed);
+            (
+                file.write && live.writers == 0 && live.row.writing,
+                live.opens == 0 && live.links.is_empty() && lookups == 0,
+            )
+        });
+        if last_writer {
+            let closed = self.store().write(|tx| {
+                let content = tx.tree().node(node).and_then(|l| l.row.content);
+                tx.edit_node(node, |row| {
+                    row.writing = false;
+                    row.replaced = None;
+                });
+                if let Some(content) = content {
+                    tx.sync_content(content);
+                }
+                Ok::<_, OpError>(())
+            });
+            if let Err(error) = closed {
+                tracing::error!(node = node.0, %error, "a close cannot be recorded");
+            }
+            self.store().changed.notify(usize::MAX);
+        }
+        if unused {
+            self.reap(node);
+        }
+    }
+
+    /// Waits until content and tree are on the disk.
+    pub fn fsync(&self, node: NodeId, _handle: FileHandle) -> Op<()> {
+        let content = {
+            let tree = self.store().read();
+            tree.node(node).and_then(|l| l.row.content)
+        };
+        if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
+            self.store()
+                .contents()
+                .sync(&[content])
+                .map_err(|e| super::errors::from_io(&e))?;
+        }
+        self.store().flush().map_err(OpError::from)
+    }
+
+    /// Makes the content one that may be written, changes it, records it.
+    fn change(
+        &self,
+        node: NodeId,
+        kill_suid: bool,
+        change: impl Fn(&Content) -> Result<bool, ContentError>,
+    ) -> Op<()> {
+        self.refuse_views(node)?;
+        let (content, row_changed) = loop {
+            let content = self.writable(node)?;
+            match change(&content) {
+                Ok(row_changed) => break (content, row_changed),
+                // It was sealed for sending meanwhile: go on with one laid over it.
+                Err(ContentError::Sealed { .. }) => {}
+                Err(error) => return Err(from_content(error)),
+            }
+        };
+        self.store().write(|tx| {
+            let size = content.size();
+            let now = tx.now();
+            tx.edit_node(node, |row| {
+                row.size = size;
+                row.mtime = now;
+                row.ctime = now;
+                row.writing = true;
+                if kill_suid {
+                    row.mode = without_set_ids(row.mode);
+                }
+            });
+            if row_changed {
+                tx.touch_content(content.id());
+            }
+            record_write(tx, node);
+            Ok::<_, OpError>(())
+        })?;
+        self.close_if_unopened(node)
+    }
+
+    /// A content of the node that may be written: its own, or one that begins as it.
+    fn writable(&self, node: NodeId) -> Op<Arc<Content>> {
+        loop {
+            let current = {
+                let tree = self.store().read();
+                let live = tree.node(node).ok_or(OpError::Stale)?;
+                if live.row.kind != Kind::File {
+                    return Err(OpError::Invalid);
+                }
+                live.row.content
+            };
+            let contents = self.store().contents();
+            let current = current.and_then(|id| contents.get(id));
+            if let Some(content) = &current
+                && content.is_whole()
+                && !content.is_sealed()
+            {
+                return Ok(content.clone());
+            }
+            let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
+            let fresh = match &current {
+                Some(content) => contents
+                    .derive(content, id, file)
+                    .map_err(|error| not_here(node, content, 0..content.size(), error))?,
+                None => contents.create(id, file).map_err(from_content)?,
+            };
+            let expected = current.as_ref().map(|c| c.id());
+            if self.set_content(node, expected, &fresh, None)? {
+                return Ok(fresh);
+            }
+            discard(self, id);
+        }
+    }
+
+    /// Truncation to nothing: a new, empty content. What it replaces is kept until the last writer
+    /// has closed the file, for a crash in between.
+    fn empty(&self, node: NodeId) -> Op<()> {
+        self.refuse_views(node)?;
+        loop {
+            let (current, kind) = {
+                let tree = self.store().read();
+                let live = tree.node(node).ok_or(OpError::Stale)?;
+                (live.row.content, live.row.kind)
+            };
+            if kind != Kind::File {
+                return Err(OpError::Invalid);
+            }
+            let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
+            let fresh = self.store().contents().create(id, file).map_err(from_content)?;
+            if self.set_content(node, current, &fresh, current)? {
+                return self.close_if_unopened(node);
+            }
+            discard(self, id);
+        }
+    }
+
+    /// Gives the node another content, if it still has the expected one.
+    fn set_content(
+        &self,
+        node: NodeId,
+        expected: Option<ContentId>,
+        fresh: &Arc<Content>,
+        replaced: Option<ContentId>,
+    ) -> Op<bool> {
+        self.store().write(|tx| {
+            let live = tx.tree().node(node).ok_or(OpError::Stale)?;
+            if live.row.content != expected {
+                return Ok(false);
+            }
+            let was_closed = !live.row.writing;
+            let now = tx.now();
+            tx.add_content(fresh.id());
+            let truncating = replaced.is_some();
+            tx.edit_node(node, |row| {
+                row.content = Some(fresh.id());
+                row.size = fresh.size();
+                if truncating {
+                    row.mtime = now;
+                    row.ctime = now;
+                    row.writing = true;
+                    if was_closed {
+                        row.replaced = replaced;
+                    }
+                }
+            });
+            record_write(tx, node);
+            Ok(true)
+        })
+    }
+
+    /// A change by path (`truncate`) has no close of its own to wait for.
+    fn close_if_unopened(&self, node: NodeId) -> Op<()> {
+        let open = {
+            let tree = self.store().read();
+            tree.node(node)
+                .is_none_or(|live| live.writers > 0 || !live.row.writing)
+        };
+        if open {
+            return Ok(());
+        }
+        self.store().write(|tx| {
+            let content = tx.tree().node(node).and_then(|l| l.row.content);
+            tx.edit_node(node, |row| {
+                row.writing = false;
+                row.replaced = None;
+            });
+            if let Some(content) = content {
+                tx.sync_content(content);
+            }
+            Ok(())
+        })
+    }
+}
+
+fn discard(ops: &Fileops, id: ContentId) {
+    let contents = ops.store().contents();
+    if let Some(freed) = contents.discard(id)
+        && let Err(error) = contents.free(freed)
+    {
+        tracing::warn!(content = id.0, %error, "an unused content stays on the disk");
+    }
+}
+
+fn record_write(tx: &mut Tx<'_>, node: NodeId) {
+    note_change(tx, node);
+    let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
+    links.into_iter().for_each(|item| tx.relog(item));
+    bind::reap(tx, node);
+}
+
+/// As the kernel does it for local file systems: set-user-id goes, set-group-id where the group
+/// may execute.
+fn without_set_ids(mode: u32) -> u32 {
+    let mode = mode & !0o4000;
+    if mode & 0o010 != 0 { mode & !0o2000 } else { mode }
+}
+
+pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error: ContentError) -> OpError {
+    match error {
+        ContentError::NotHere { content: lacking, .. } => {
+            let range = if lacking == content.id() {
+                range
+            } else {
+                0..u64::MAX
+            };
+            OpError::NotHere(Need::Bytes {
+                node,
+                content: lacking,
+                range,
+            })
+        }
+        error => from_content(error),
+    }
+}
+
+pub(super) fn read_content(node: NodeId, content: &Content, offset: u64, buf: &mut [u8]) -> Op<usize> {
+    let end = offset.saturating_add(buf.len() as u64).min(content.size());
+    content
+        .read_at(offset, buf)
+        .map_err(|error| not_here(node, content, offset..end.max(offset), error))
+}

@@ -1,0 +1,572 @@
+//! What a location does while its link is up: replay, observe, settle; each a loop of its own.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::SeqCst;
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
+
+use crate::model::{ItemId, Meta, Needs, ProblemId, Side};
+use crate::remote::{Hint, RemoteError};
+use crate::store::persist::StoreError;
+use crate::store::rows::{Aspects, Problem, ServerSide};
+use crate::world::blocking;
+
+use super::observe::{Braked, Scope, observe, settle_all};
+use super::replay::{self, After, Handed, aside_name, hand_over, plan, prepare};
+use super::schedule::Step;
+use super::settle::Settled;
+use super::worker::{End, Worker};
+
+/// Records with the remote at once.
+const SENDS: usize = 64;
+/// Between two looks at the whole location: where hints come, and where none do.
+const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// Hints are gathered for so long.
+const GATHER_HINTS: Duration = Duration::from_millis(200);
+
+impl Worker {
+    // --- replay -------------------------------------------------------------------------------
+
+    pub(super) async fn replay_loop(self: &Arc<Self>) -> End {
+        let mut sends = FuturesUnordered::new();
+        let mut settled_at = 0;
+        loop {
+            let changed = self.store.changed.listen();
+            let woken = self.wake.listen();
+            let mut next = None;
+            if !self.is_stopping() {
+                let seq = self.store.seq();
+                if seq != settled_at {
+                    if let Err(error) = self.settle_open() {
+                        return End::Store(error);
+                    }
+                    settled_at = self.store.seq();
+                }
+                if sends.len() <= SENDS / 2 {
+                    match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
+                        Ok((handed, at)) => {
+                            next = at;
+                            for handed in handed {
+                                let worker = self.clone();
+                                sends.push(async move {
+                                    let result = replay::send(&worker.remote, &handed).await;
+                                    (handed, result)
+                                });
+                            }
+                        }
+                        Err(error) => return End::Store(error),
+                    }
+                }
+                if sends.is_empty() {
+                    self.idle_at.store(seq.max(settled_at), SeqCst);
+                    self.progress.notify(usize::MAX);
+                }
+            } else if sends.is_empty() {
+                return End::Asked;
+            }
+            let pause = next.map_or(Duration::from_secs(3600), |at: Duration| {
+                at.saturating_sub(self.world.elapsed())
+                    .max(Duration::from_millis(1))
+            });
+            futures::select_biased! {
+                done = sends.select_next_some() => {
+                    if let Some(end) = self.answered(done).await {
+                        return end;
+                    }
+                }
+                () = changed.fuse() => {}
+                () = woken.fuse() => {}
+                () = self.world.sleep(pause).fuse() => {}
+            }
+        }
+    }
+
+    /// Writes down what may be sent now; what is written down is on the disk when this returns.
+    async fn hand_over_ready(
+        &self,
+        most: usize,
+        alone: bool,
+    ) -> Result<(Vec<Handed>, Option<Duration>), StoreError> {
+        let cut_short = self.cut_short.load(SeqCst);
+        let mut plan = {
+            let tree = self.store.read();
+            plan(&tree, self.location, self.world.elapsed(), cut_short, most)
+        };
+        // A folder on its way changes the paths of all that lies in it: it goes alone.
+        if let Some(at) = plan
+            .ready
+            .iter()
+            .position(|(id, step)| self.moves_folder(*id, *step))
+        {
+            if !alone {
+                plan.ready.retain(|(id, step)| !self.moves_folder(*id, *step));
+                plan.ready.clear();
+            } else {
+                plan.ready = vec![plan.ready[at]];
+            }
+        }
+        let mut aside = None;
+        if plan.ready.is_empty()
+            && alone
+            && let Some(id) = plan.circle
+        {
+            plan.ready.push((id, Step::Move));
+            aside = Some(aside_name(&self.owner, self.world.random()));
+        }
+        if plan.ready.is_empty() {
+            return Ok((Vec::new(), plan.next));
+        }
+        let (store, ready) = (self.store.clone(), plan.ready.clone());
+        blocking(&self.world, move || prepare(&store, &ready))
+            .await
+            .unwrap_or_else(|| Err(StoreError::Damaged("work in the background was given up".into())))?;
+        let handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
+        self.store.flushed().await?;
+        Ok((handed, plan.next))
+    }
+
+    fn moves_folder(&self, id: ItemId, step: Step) -> bool {
+        let tree = self.store.read();
+        step == Step::Move
+            && tree
+                .item(id)
+                .and_then(|i| i.base.as_deref())
+                .is_some_and(|b| b.meta.kind == crate::model::Kind::Folder)
+    }
+
+    async fn answered(&self, (handed, result): (Handed, Result<Option<Meta>, RemoteError>)) -> Option<End> {
+        let id = handed.item;
+        let can = self.can();
+        let after = match result {
+            Ok(meta) => {
+                let done = self.store.write(|tx| {
+                    replay::succeeded(tx, id, meta, &can);
+                    Ok::<_, StoreError>(())
+                });
+                self.progress.notify(usize::MAX);
+                return done.err().map(End::Store);
+            }
+            Err(error) => {
+                let after = self
+                    .store
+                    .write(|tx| Ok::<_, StoreError>(replay::failed(tx, id, handed.step, &error)));
+                match after {
+                    Ok(After::Offline) => return Some(End::Lost(error)),
+                    Ok(after) => (after, error),
+                    Err(error) => return Some(End::Store(error)),
+                }
+            }
+        };
+        match after {
+            (After::Look, _) => {
+                self.look_again(id);
+                // Until somebody has looked, it would only be refused again.
+                let looked = self.look_at_hints().await;
+                looked.err()
+            }
+            (After::Keep(name), RemoteError::Displaced { now, .. }) => {
+                self.keep_displaced(id, name, *now).await.err()
+            }
+            _ => None,
+        }
+    }
+
+    /// Ours is at the path, and the server's newer version under a temporary name: it becomes the
+    /// server's side of a conflict.
+    async fn keep_displaced(&self, id: ItemId, name: crate::model::Name, now: Meta) -> Result<(), End> {
+        let Some(path) = self.store.read().path(id, Side::Server) else {
+            return Ok(());
+        };
+        let Some((folder, _)) = path.split_last() else {
+            return Ok(());
+        };
+        let kept = folder.join(&name);
+        let meta = match self.remote.stat(&kept).await {
+            Ok(meta) => meta,
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(_) => return Ok(()),
+        };
+        match self
+            .stash_from_server(&kept, &meta, "it was replaced at the moment it changed")
+            .await
+        {
+            Ok(()) => {}
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(error) => {
+                tracing::warn!(item = id.0, %error, "a displaced version stays on the server");
+                return Ok(());
+            }
+        }
+        self.store.write(|tx| {
+            let content = tx.tree().stash().values().next_back().and_then(|s| s.content);
+            let Some(base) = tx.tree().item(id).and_then(|i| i.base.as_deref().cloned()) else {
+                return Ok(());
+            };
+            let mut state = base;
+            // Theirs, under the mark of what now stands there: that is what an answer replaces.
+            state.meta = Meta {
+                version: now.version.clone(),
+                ..meta.clone()
+            };
+            state.content = content;
+            tx.edit_item(id, |item| {
+                item.sending = None;
+                item.server = ServerSide::At(Box::new(state));
+            });
+            tx.relog(id);
+            super::settle::settle(tx, id);
+            Ok::<_, StoreError>(())
+        })?;
+        self.store.flushed().await?;
+        match self.remote.remove_file(&kept, &meta.version).await {
+            Err(error @ RemoteError::Gone { .. }) => Err(End::Lost(error)),
+            _ => Ok(()),
+        }
+    }
+
+    // --- settling -----------------------------------------------------------------------------
+
+    /// Settles again what could not be before, and what was changed here under an open conflict.
+    fn settle_open(&self) -> Result<(), StoreError> {
+        let open: Vec<ItemId> = {
+            let tree = self.store.read();
+            let Some(live) = tree.location(self.location) else {
+                return Ok(());
+            };
+            let is_open = |id: &&ItemId| {
+                tree.item(**id).is_some_and(|i| {
+                    i.sending.is_none()
+                        && (i.server != ServerSide::AsBase || i.conflict.is_some() || {
+                            // New in a folder that the server removed.
+                            i.base.is_none() && i.entry.is_some()
+                        })
+                })
+            };
+            let mut open: Vec<ItemId> = live.attention.iter().filter(is_open).copied().collect();
+            // What lies deepest goes first, so that emptied folders can follow.
+            open.reverse();
+            open
+        };
+        if open.is_empty() {
+            return Ok(());
+        }
+        let left = settle_all(&self.store, open)?;
+        self.follow_up(left);
+        Ok(())
+    }
+
+    fn follow_up(&self, left: Vec<(ItemId, Settled)>) {
+        for (id, settled) in left {
+            match settled {
+                Settled::Compare | Settled::Conflict => {
+                    if self.server_source(id).is_some() {
+                        self.want_urgently(id);
+                    } else if settled == Settled::Compare {
+                        self.compared(id);
+                    }
+                }
+                Settled::Done | Settled::Later => {}
+            }
+        }
+    }
+
+    /// The server's content is here: if it is one that is known, it takes that one's identity.
+    pub(super) fn compared(&self, id: ItemId) {
+        let contents = self.store.contents();
+        let (theirs, candidates) = {
+            let tree = self.store.read();
+            let Some(item) = tree.item(id) else { return };
+            let ServerSide::At(state) = &item.server else {
+                return;
+            };
+            let Some(theirs) = state.content.and_then(|c| contents.get(c)) else {
+                return;
+            };
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let local = node.filter(|l| l.writers == 0).and_then(|l| l.row.content);
+            let base = item.base.as_deref().and_then(|b| b.content);
+            (theirs, [base, local])
+        };
+        if !theirs.is_whole() {
+            return;
+        }
+        let digest = match theirs.seal() {
+            Ok(digest) => digest,
+            Err(error) => {
+                tracing::error!(item = id.0, %error, "a fetched content cannot be read");
+                return;
+            }
+        };
+        let same = candidates
+            .into_iter()
+            .flatten()
+            .filter_map(|c| contents.get(c))
+            .find(|content| {
+                content.id() != theirs.id()
+                    && content.is_whole()
+                    && content.size() == theirs.size()
+                    && content.seal().is_ok_and(|d| d == digest)
+            });
+        let settled = self.store.write(|tx| {
+            if let Some(same) = same {
+                tx.touch_content(same.id());
+                tx.edit_item(id, |item| {
+                    if let ServerSide::At(state) = &mut item.server
+                        && state.content == Some(theirs.id())
+                    {
+                        state.content = Some(same.id());
+                    }
+                });
+            }
+            Ok::<_, StoreError>(super::settle::settle(tx, id))
+        });
+        match settled {
+            Ok(settled) => {
+                if settled == Settled::Compare {
+                    tracing::warn!(item = id.0, "a comparison did not tell");
+                }
+            }
+            Err(error) => tracing::error!(%error, "a comparison cannot be recorded"),
+        }
+        self.kick();
+    }
+
+    // --- observation --------------------------------------------------------------------------
+
+    pub(super) async fn observe_loop(self: &Arc<Self>) -> End {
+        let root = crate::model::LocPath::root();
+        let hints = self.remote.watch(&root).await;
+        let watches = hints.is_some();
+        let every = if watches { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
+        let mut hints = hints.unwrap_or_else(|| async_channel::bounded(1).1);
+        let mut due = true;
+        loop {
+            let woken = self.wake.listen();
+            if self.is_stopping() {
+                return End::Asked;
+            }
+            if due || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
+                due = false;
+                if let Err(end) = self.look_everywhere().await {
+                    return end;
+                }
+                continue;
+            }
+            if !self.hints.lock().is_empty() {
+                self.world.sleep(GATHER_HINTS).await;
+                if let Err(end) = self.look_at_hints().await {
+                    return end;
+                }
+                continue;
+            }
+            futures::select_biased! {
+                () = woken.fuse() => {}
+                hint = hints.recv().fuse() => match hint {
+                    Ok(hint) => self.hints.lock().push(hint),
+                    // No more hints: look from time to time.
+                    Err(_) => {
+                        hints = async_channel::bounded(1).1;
+                        futures::select_biased! {
+                            () = self.wake.listen().fuse() => {}
+                            () = self.world.sleep(LOOK_EVERY.1).fuse() => due = true,
+                        }
+                    }
+                },
+                () = self.world.sleep(every).fuse() => due = true,
+            }
+        }
+    }
+
+    async fn look_everywhere(&self) -> Result<(), End> {
+        let round = self.rounds.asked.load(SeqCst);
+        self.rounds.begun.store(round, SeqCst);
+        self.hints.lock().clear();
+        self.look(&Scope::Everything).await?;
+        self.store.write(|tx| {
+            let now = tx.now();
+            tx.edit_location(self.location, |l| l.last_sync = Some(now));
+            Ok::<_, StoreError>(())
+        })?;
+        self.want_all_pinned();
+        self.rounds.done.store(round, SeqCst);
+        // The log may have been found idle before what was just learnt.
+        self.kick();
+        self.progress.notify(usize::MAX);
+        Ok(())
+    }
+
+    pub(super) async fn look_at_hints(&self) -> Result<(), End> {
+        let hints = std::mem::take(&mut *self.hints.lock());
+        if hints.contains(&Hint::Everything) {
+            return self.look(&Scope::Everything).await;
+        }
+        let folders = self.folders_of(&hints);
+        if folders.is_empty() {
+            return Ok(());
+        }
+        self.look(&Scope::Folders(folders)).await?;
+        self.want_all_pinned();
+        Ok(())
+    }
+
+    /// The hinted folders whose names are known here, or are to be.
+    fn folders_of(&self, hints: &[Hint]) -> HashSet<ItemId> {
+        let tree = self.store.read();
+        let is_known = |folder: &ItemId| {
+            let node = tree.item(*folder).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
+            node.is_none_or(|live| live.row.listed) || tree.is_pinned(*folder)
+        };
+        let folder = |hint: &Hint| match hint {
+            Hint::Folder(path) => tree.resolve(self.location, path, Side::Server),
+            Hint::Everything => None,
+        };
+        hints.iter().filter_map(folder).filter(is_known).collect()
+    }
+
+    /// Observes and applies.
+    pub(super) async fn look(&self, scope: &Scope) -> Result<(), End> {
+        let _one_at_a_time = self.observing.lock().await;
+        let found = observe(&self.store, &self.remote, self.location, scope).await?;
+        self.note_unreadable(&found.refused, &found.unreadable)?;
+        let braked = found.braked(&self.store, self.location);
+        match braked {
+            Some(braked) if !self.confirmed.swap(false, SeqCst) => {
+                self.note_brake(Some(braked))?;
+                return Ok(());
+            }
+            _ => self.note_brake(None)?,
+        }
+        let left = found.apply(&self.store, self.location, &self.can())?;
+        self.follow_up(left);
+        self.kick();
+        Ok(())
+    }
+
+    fn note_brake(&self, braked: Option<Braked>) -> Result<(), StoreError> {
+        self.store.write(|tx| {
+            let Some(live) = tx.tree().location(self.location) else {
+                return Ok(());
+            };
+            let old = live.row.brake.clone();
+            let new = match braked {
+                None => None,
+                Some(Braked { missing, of }) => {
+                    let id = old.as_ref().map_or_else(|| ProblemId(tx.new_id()), |p| p.id);
+                    let message = format!(
+                        "the server no longer lists {missing} of {of} files and folders; nothing was deleted \
+                         here. If they are meant to go, confirm"
+                    );
+                    Some(Problem {
+                        id,
+                        needs: Needs::Confirm,
+                        message,
+                    })
+                }
+            };
+            if old != new {
+                tx.edit_location(self.location, |l| l.brake = new);
+            }
+            Ok(())
+        })
+    }
+
+    fn note_unreadable(
+        &self,
+        refused: &[(ItemId, Vec<u8>, String)],
+        unreadable: &[(ItemId, RemoteError)],
+    ) -> Result<(), StoreError> {
+        let mut texts: std::collections::BTreeMap<ItemId, String> = std::collections::BTreeMap::new();
+        for (folder, name, sentence) in refused {
+            let text = format!("{} in it is left out: {sentence}", String::from_utf8_lossy(name));
+            texts.entry(*folder).or_insert(text);
+        }
+        for (folder, error) in unreadable {
+            if *error != RemoteError::NotFound {
+                texts.insert(*folder, format!("cannot be listed: {error}"));
+            }
+        }
+        if texts.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|tx| {
+            for (id, text) in texts {
+                let known = tx
+                    .tree()
+                    .item(id)
+                    .and_then(|i| i.problem.as_ref())
+                    .is_some_and(|p| p.message == text);
+                if !known {
+                    replay::note_problem(tx, id, Needs::Retry, text);
+                }
+            }
+            Ok(())
+        })
+    }
+
+    // --- waiting for the end ------------------------------------------------------------------
+
+    /// Returns when that round is done and the log has nothing more to send.
+    pub async fn finished(&self, round: u64) {
+        loop {
+            let progress = self.progress.listen();
+            if self.rounds.done.load(SeqCst) >= round
+                && self.idle_at.load(SeqCst) >= self.store.seq()
+                && !self.is_comparing()
+            {
+                self.cut_short.store(false, SeqCst);
+                return;
+            }
+            progress.await;
+        }
+    }
+
+    fn is_comparing(&self) -> bool {
+        let tree = self.store.read();
+        let Some(live) = tree.location(self.location) else {
+            return false;
+        };
+        live.attention.iter().filter_map(|id| tree.item(*id)).any(|item| {
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let open = node.is_some_and(|l| l.writers > 0 || l.row.writing);
+            item.conflict.is_none()
+                && item.problem.is_none()
+                && item.server != ServerSide::AsBase
+                && !open
+                && item
+                    .base
+                    .as_deref()
+                    .is_none_or(|b| b.meta.kind == crate::model::Kind::File)
+        })
+    }
+
+    /// Whether anything is left that only a person can move on.
+    pub fn needs_person(&self) -> bool {
+        let tree = self.store.read();
+        let Some(live) = tree.location(self.location) else {
+            return false;
+        };
+        live.row.brake.is_some()
+            || live
+                .attention
+                .iter()
+                .filter_map(|id| tree.item(*id))
+                .any(|i| i.conflict.is_some() || i.problem.is_some())
+    }
+
+    /// Waiting records: what would be sent if all files were closed now.
+    pub fn waiting(&self) -> usize {
+        let tree = self.store.read();
+        let Some(live) = tree.location(self.location) else {
+            return 0;
+        };
+        let waits = |id: &&ItemId| {
+            tree.item(**id).is_some_and(|i| {
+                i.sending.is_some() || i.pending.is_some_and(|p| p.aspects != Aspects::empty())
+            })
+        };
+        live.attention.iter().filter(waits).count()
+    }
+}

@@ -1,0 +1,86 @@
+//! Bringing local and server together: one worker for each location.
+//!
+//! ```text
+//!  log -> schedule -> replay -> remote            (loops, replay, schedule, recover)
+//!  remote -> observe -> settle(reconcile) -> trees (loops, observe, settle, reconcile)
+//!  remote -> fetch -> contents                     (fetch, provide)
+//! ```
+//!
+//! `reconcile` and `schedule` decide and do no I/O; the rest carries out.
+
+mod fetch;
+mod loops;
+mod observe;
+mod provide;
+pub mod reconcile;
+mod recover;
+mod replay;
+pub mod schedule;
+mod settle;
+mod worker;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use crate::model::{ItemId, LocationId};
+use crate::remote::Remote;
+use crate::store::Store;
+use crate::world::World;
+
+pub use observe::{empty_item, expect_content};
+pub use replay::note_problem;
+pub use settle::{Settled, local_folder, new_node, settle, state_aspects};
+pub use worker::Worker;
+
+/// All locations at work.
+pub struct Sync {
+    store: Store,
+    world: Arc<dyn World>,
+    owner: String,
+    workers: Mutex<BTreeMap<LocationId, Arc<Worker>>>,
+}
+
+impl Sync {
+    /// `owner` goes into the temporary names on servers.
+    pub fn new(store: Store, owner: String) -> Sync {
+        Sync {
+            world: store.world().clone(),
+            store,
+            owner,
+            workers: Mutex::default(),
+        }
+    }
+
+    pub fn start(&self, location: LocationId, remote: Arc<dyn Remote>) -> Arc<Worker> {
+        let worker = Arc::new(Worker::new(
+            location,
+            self.store.clone(),
+            remote,
+            self.owner.clone(),
+        ));
+        self.workers.lock().insert(location, worker.clone());
+        self.world.spawn(Box::pin(worker.clone().run()));
+        worker
+    }
+
+    pub fn worker(&self, location: LocationId) -> Option<Arc<Worker>> {
+        self.workers.lock().get(&location).cloned()
+    }
+
+    pub fn workers(&self) -> Vec<Arc<Worker>> {
+        self.workers.lock().values().cloned().collect()
+    }
+
+    pub fn remove(&self, location: LocationId) {
+        if let Some(worker) = self.workers.lock().remove(&location) {
+            worker.close();
+        }
+    }
+
+    fn worker_of(&self, item: ItemId) -> Option<Arc<Worker>> {
+        let location = self.store.read().item(item)?.location;
+        self.worker(location)
+    }
+}

@@ -1,0 +1,236 @@
+//! What became of records whose answer was lost: a look at the server tells.
+//!
+//! An intent stays until somebody has looked. Where the server has what the intent was to bring
+//! about, it was carried out; where it still has what the record was based on, it was not, and the
+//! record is sent again; anything else is somebody's change, and reconciled like one.
+
+use std::sync::Arc;
+
+use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Version};
+use crate::remote::{Listed, Remote, RemoteError};
+use crate::store::rows::{Aspects, Intent};
+
+use super::replay;
+use super::worker::{End, Worker};
+
+/// Bytes read at once to compare contents.
+const CHUNK: usize = 4 << 20;
+
+enum Fate {
+    Done(Option<Meta>),
+    /// Not carried out, or overtaken: the intent goes, the record stays.
+    NotDone,
+}
+
+impl Worker {
+    /// Finds out about every intent whose answer is not known.
+    pub(super) async fn recover(&self) -> Result<(), End> {
+        let open: Vec<(ItemId, Intent)> = {
+            let tree = self.store.read();
+            let Some(live) = tree.location(self.location) else {
+                return Ok(());
+            };
+            let sending = |id: &ItemId| Some((*id, tree.item(*id)?.sending.as_deref()?.clone()));
+            live.attention.iter().filter_map(sending).collect()
+        };
+        let mut folders = std::collections::BTreeSet::new();
+        // Folders before what lies in them, so that paths can be followed.
+        let mut open = open;
+        open.sort_by_key(|(id, _)| self.target(*id).map(|p| p.as_bytes().len()));
+        for (id, intent) in open {
+            let fate = match self.look_for(id, &intent).await {
+                Ok(fate) => fate,
+                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+                Err(error) => {
+                    tracing::warn!(item = id.0, %error, "cannot tell what became of a change");
+                    Fate::NotDone
+                }
+            };
+            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last()) {
+                folders.insert(folder);
+            }
+            let can = self.can();
+            self.store.write(|tx| {
+                match fate {
+                    Fate::Done(meta) => replay::succeeded(tx, id, meta, &can),
+                    Fate::NotDone => {
+                        tx.edit_item(id, |item| item.sending = None);
+                        tx.relog(id);
+                    }
+                }
+                Ok::<_, crate::store::persist::StoreError>(())
+            })?;
+        }
+        for folder in folders {
+            self.clear_leftovers(&folder).await?;
+        }
+        Ok(())
+    }
+
+    /// Where the server has it after the intent, else before.
+    fn target(&self, id: ItemId) -> Option<LocPath> {
+        let tree = self.store.read();
+        let item = tree.item(id)?;
+        let place = item
+            .sending
+            .as_ref()
+            .and_then(|i| i.result.as_deref())
+            .and_then(|s| Some((s.parent?, s.name.clone())))
+            .or_else(|| tree.place(item, Side::Server))?;
+        Some(tree.path(place.0, Side::Server)?.join(&place.1))
+    }
+
+    async fn look_for(&self, id: ItemId, intent: &Intent) -> Result<Fate, RemoteError> {
+        let base: Option<State> = self
+            .store
+            .read()
+            .item(id)
+            .and_then(|i| i.base.as_deref().cloned());
+        let Some(target) = self.target(id) else {
+            return Ok(Fate::NotDone);
+        };
+        let there = match self.remote.stat(&target).await {
+            Ok(meta) => Some(meta),
+            Err(RemoteError::NotFound) => None,
+            Err(error) => return Err(error),
+        };
+        let Some(result) = intent.result.as_deref() else {
+            return Ok(if there.is_none() {
+                Fate::Done(None)
+            } else {
+                Fate::NotDone
+            });
+        };
+        let Some(meta) = there else {
+            return Ok(Fate::NotDone);
+        };
+        if meta.kind != result.meta.kind {
+            return Ok(Fate::NotDone);
+        }
+        if intent.aspects.contains(Aspects::PLACE) {
+            let same = base
+                .as_ref()
+                .is_some_and(|base| match (base.meta.file_id, meta.file_id) {
+                    (Some(a), Some(b)) => a == b,
+                    _ => {
+                        base.meta.size == meta.size
+                            && (meta.kind == Kind::Folder || base.meta.mtime == meta.mtime)
+                    }
+                });
+            return Ok(if same {
+                Fate::Done(Some(meta))
+            } else {
+                Fate::NotDone
+            });
+        }
+        if !intent.aspects.intersects(Aspects::CONTENT | Aspects::CREATE) {
+            let set =
+                !intent.aspects.contains(Aspects::MODE) || !self.can().modes || meta.mode == result.meta.mode;
+            let untouched = meta.kind == Kind::Folder
+                || base.is_some_and(|b| b.meta.size == meta.size && b.meta.file_id == meta.file_id);
+            return Ok(if set && untouched {
+                Fate::Done(Some(meta))
+            } else {
+                Fate::NotDone
+            });
+        }
+        match meta.kind {
+            Kind::Folder => Ok(Fate::Done(Some(meta))),
+            Kind::Symlink if meta.link_target == result.meta.link_target => Ok(Fate::Done(Some(meta))),
+            Kind::File if meta.size == result.meta.size => {
+                if base.as_ref().is_some_and(|b| b.meta.version == meta.version) {
+                    return Ok(Fate::NotDone);
+                }
+                let ours = intent.digest.unwrap_or_else(|| Digest::of(b""));
+                let theirs = digest_of(&self.remote, &target, &meta.version, meta.size).await?;
+                Ok(if ours == theirs {
+                    Fate::Done(Some(meta))
+                } else {
+                    Fate::NotDone
+                })
+            }
+            _ => Ok(Fate::NotDone),
+        }
+    }
+
+    /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes
+    /// to the stash first.
+    pub(super) async fn clear_leftovers(&self, folder: &LocPath) -> Result<(), End> {
+        let leftovers = match self.remote.leftovers(folder).await {
+            Ok(leftovers) => leftovers,
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(_) => return Ok(()),
+        };
+        for Listed { name, meta } in leftovers {
+            // A step aside in a circle of moves is no leftover.
+            if self.is_in_use(folder, &name) {
+                continue;
+            }
+            let path = folder.join(&name);
+            let kept = meta.kind != Kind::File || self.is_known_or_stashed(&path, &meta).await?;
+            if !kept {
+                continue;
+            }
+            match self.remote.remove_file(&path, &meta.version).await {
+                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+                Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
+                Ok(()) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn is_in_use(&self, folder: &LocPath, name: &Name) -> bool {
+        let tree = self.store.read();
+        let folder = tree.resolve(self.location, folder, Side::Server);
+        folder.is_some_and(|f| tree.server_child(f, name.as_bytes()).is_some())
+    }
+
+    async fn is_known_or_stashed(&self, path: &LocPath, meta: &Meta) -> Result<bool, End> {
+        let digest = match digest_of(&self.remote, path, &meta.version, meta.size).await {
+            Ok(digest) => digest,
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(_) => return Ok(false),
+        };
+        let known = self
+            .store
+            .contents()
+            .all()
+            .iter()
+            .any(|c| c.is_whole() && c.digest() == Some(digest));
+        if known {
+            return Ok(true);
+        }
+        match self
+            .stash_from_server(path, meta, "it was replaced at the moment it changed")
+            .await
+        {
+            Ok(()) => Ok(true),
+            Err(RemoteError::Gone { reason, message }) => {
+                Err(End::Lost(RemoteError::Gone { reason, message }))
+            }
+            Err(_) => Ok(false),
+        }
+    }
+}
+
+/// BLAKE3 of what the server has.
+pub(super) async fn digest_of(
+    remote: &Arc<dyn Remote>,
+    path: &LocPath,
+    version: &Version,
+    size: u64,
+) -> Result<Digest, RemoteError> {
+    let mut hasher = blake3::Hasher::new();
+    let mut offset = 0;
+    while offset < size {
+        let len = usize::try_from(size - offset).unwrap_or(CHUNK).min(CHUNK);
+        let bytes = remote.read(path, version, offset, len).await?;
+        if bytes.is_empty() {
+            return Err(RemoteError::Changed { now: None });
+        }
+        hasher.update(&bytes);
+        offset += bytes.len() as u64;
+    }
+    Ok(Digest(*hasher.finalize().as_bytes()))
+}

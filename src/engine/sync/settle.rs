@@ -1,0 +1,586 @@
+//! Carries out what [`reconcile`] says of one item, on the trees.
+//!
+//! Called in the transaction in which the server's side was noted, and again whenever something that
+//! held it up has changed (a file was closed, a content was compared, another item moved out of the
+//! way). The kernel is told of everything that changes here for the server's sake.
+
+use crate::model::{ConflictId, ConflictKind, ItemId, Kind, NodeId, Side, State};
+use crate::store::Tx;
+use crate::store::pending::node_aspects;
+use crate::store::rows::{Aspects, Conflict, Entry, Item, Node, ServerSide};
+use crate::store::tree::Tree;
+
+use super::reconcile::{Facts, Verdict, reconcile};
+
+/// What became of an item.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Settled {
+    Done,
+    /// A conflict stands; its server content is to be fetched and held.
+    Conflict,
+    /// The server's content must be fetched and compared first.
+    Compare,
+    /// Something is in the way (a file open for writing, a name that another item has): again later.
+    Later,
+}
+
+pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
+    // What was handed to the remote must be known first.
+    if item.sending.is_some() {
+        return Settled::Later;
+    }
+    let facts = facts(tx, item);
+    if facts.local && !facts.there.is_empty() && is_open_for_writing(tx.tree(), item) {
+        return Settled::Later;
+    }
+    let settled = match reconcile(&facts) {
+        Verdict::Quiet => {
+            clear_conflict(tx, id);
+            Settled::Done
+        }
+        Verdict::Compare => Settled::Compare,
+        Verdict::TakeCreation => take_creation(tx, id),
+        Verdict::TakeRemoval => take_removal(tx, id),
+        Verdict::Agree => agree(tx, id),
+        Verdict::Merge {
+            take,
+            agree,
+            conflict,
+        } => merge(tx, id, take, agree, conflict),
+        Verdict::Conflict(kind) => hold(tx, id, kind),
+    };
+    tx.relog(id);
+    settled
+}
+
+fn is_open_for_writing(tree: &Tree, item: &Item) -> bool {
+    let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+    node.is_some_and(|live| live.row.kind == Kind::File && (live.writers > 0 || live.row.writing))
+}
+
+pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
+    let tree = tx.tree();
+    let node = item
+        .entry
+        .as_ref()
+        .and_then(|e| tree.node(e.node))
+        .map(|live| &live.row);
+    let base = item.base.as_deref();
+    let server = tree.server_state(item);
+    let mut facts = Facts {
+        base: base.is_some(),
+        local: node.is_some(),
+        server: server.is_some(),
+        ..Facts::default()
+    };
+    facts.here = match (base, node) {
+        (Some(_), Some(_)) => crate::store::pending::aspects(tree, item),
+        _ => Aspects::empty(),
+    };
+    if let (Some(base), Some(server)) = (base, server) {
+        facts.there = state_aspects(base, server);
+    }
+    if let (Some(node), Some(server)) = (node, server) {
+        facts.same = same(tx, item, node, server);
+        facts.other_kind = node.kind != server.meta.kind;
+    }
+    facts.folder = node.map(|n| n.kind).or(server.map(|s| s.meta.kind)) == Some(Kind::Folder);
+    facts.unsure = unsure(tx, base, node, server);
+    if let (None, Some(server)) = (node, server) {
+        let parent = server.parent.and_then(|p| tree.item(p));
+        facts.folder_gone_here = parent.is_some_and(|p| p.entry.is_none());
+    }
+    if let (Some(entry), None) = (&item.entry, server) {
+        let parent = tree.folder_item(entry.parent).and_then(|p| tree.item(p));
+        facts.folder_gone_there = parent.is_some_and(|p| p.server == ServerSide::Gone);
+    }
+    facts
+}
+
+/// In which respects the server's state differs from `base`.
+pub fn state_aspects(base: &State, server: &State) -> Aspects {
+    let mut aspects = Aspects::empty();
+    if base.parent != server.parent || base.name != server.name {
+        aspects |= Aspects::PLACE;
+    }
+    let kind = server.meta.kind;
+    if base.meta.kind != kind
+        || (kind == Kind::File && base.content != server.content)
+        || (kind == Kind::Symlink && base.meta.link_target != server.meta.link_target)
+    {
+        aspects |= Aspects::CONTENT;
+    }
+    if kind != Kind::Symlink && base.meta.mode != server.meta.mode {
+        aspects |= Aspects::MODE;
+    }
+    if let (Some(old), Some(new)) = (&base.meta.xattrs, &server.meta.xattrs)
+        && old != new
+    {
+        aspects |= Aspects::XATTRS;
+    }
+    // Nothing that matters, but the server's mark is another one: `base` takes it over.
+    if aspects.is_empty()
+        && (base.meta.version != server.meta.version || base.meta.mtime != server.meta.mtime)
+    {
+        aspects |= Aspects::TIMES;
+    }
+    aspects
+}
+
+fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Aspects {
+    let mut same = Aspects::all() - node_aspects(node, server);
+    if node.kind == Kind::File && server.meta.kind == Kind::File {
+        let digest = |id| {
+            tx.content(id)
+                .filter(|c| c.is_sealed() && c.is_whole())
+                .and_then(|c| c.digest())
+        };
+        let equal = match (node.content, server.content) {
+            (a, b) if a == b => true,
+            (None, Some(_)) => server.meta.size == 0,
+            (Some(a), Some(b)) => digest(a).is_some() && digest(a) == digest(b),
+            _ => false,
+        };
+        same.set(Aspects::CONTENT, equal);
+    }
+    let place = tx.tree().place(item, Side::Local);
+    same.set(
+        Aspects::PLACE,
+        place == server.parent.map(|p| (p, server.name.clone())),
+    );
+    same
+}
+
+/// Whether only a look at the bytes can tell if two contents are the same.
+fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option<&State>) -> bool {
+    let Some(server) = server.filter(|s| s.meta.kind == Kind::File) else {
+        return false;
+    };
+    let Some(theirs) = server.content.and_then(|id| tx.content(id)) else {
+        return false;
+    };
+    if theirs.is_whole() && theirs.is_sealed() {
+        // Known, but ours may not be.
+        let ours = node.and_then(|n| n.content).and_then(|id| tx.content(id));
+        return ours.is_some_and(|c| {
+            c.id() != theirs.id() && c.is_whole() && !c.is_sealed() && c.size() == theirs.size()
+        });
+    }
+    let differs_here = match (base, node) {
+        (Some(base), Some(node)) => node.content != base.content,
+        _ => true,
+    };
+    let like_local = node.is_some_and(|n| {
+        differs_here && n.kind == Kind::File && n.size == server.meta.size && n.content != server.content
+    });
+    // The server's mark changed, and size and time did not: a mode was set, or somebody was clever.
+    let like_base = base.is_some_and(|b| {
+        b.meta.kind == Kind::File
+            && b.content != server.content
+            && b.meta.size == server.meta.size
+            && b.meta.mtime == server.meta.mtime
+            && b.content
+                .and_then(|id| tx.content(id))
+                .is_some_and(|c| c.is_whole())
+    });
+    like_local || like_base
+}
+
+// --- conflicts ----------------------------------------------------------------------------------
+
+fn hold(tx: &mut Tx<'_>, id: ItemId, kind: ConflictKind) -> Settled {
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
+    if item.conflict.as_ref().is_some_and(|c| c.kind == kind) {
+        return Settled::Conflict;
+    }
+    let (conflict, since) = match &item.conflict {
+        Some(conflict) => (conflict.id, conflict.since),
+        None => (ConflictId(tx.new_id()), tx.now()),
+    };
+    tx.edit_item(id, |item| {
+        item.conflict = Some(Box::new(Conflict {
+            id: conflict,
+            kind,
+            since,
+        }))
+    });
+    tx.happened(id, format!("conflict: {}", kind.word()));
+    Settled::Conflict
+}
+
+fn clear_conflict(tx: &mut Tx<'_>, id: ItemId) {
+    if tx.tree().item(id).is_some_and(|i| i.conflict.is_some()) {
+        tx.edit_item(id, |item| item.conflict = None);
+        tx.happened(id, "the conflict went away by itself");
+    }
+}
+
+// --- taking what the server did -----------------------------------------------------------------
+
+fn agree(tx: &mut Tx<'_>, id: ItemId) -> Settled {
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
+    match tx.tree().server_state(item).cloned() {
+        None => tx.edit_item(id, |item| {
+            item.base = None;
+            item.server = ServerSide::AsBase;
+            item.conflict = None;
+        }),
+        Some(mut state) => {
+            // Both made it: the bytes are the same, ours are here.
+            let node = item.entry.as_ref().map(|e| e.node);
+            if let Some(live) = node.and_then(|n| tx.tree().node(n)) {
+                if state.meta.kind == Kind::File && live.row.content.is_some() {
+                    state.content = live.row.content;
+                }
+                if let Some(content) = state.content.filter(|_| state.meta.kind == Kind::File) {
+                    let node = live.row.id;
+                    if live.row.content.is_none() {
+                        tx.edit_node(node, |row| row.content = Some(content));
+                    }
+                }
+            }
+            if let Some(node) = node {
+                let (mode, xattrs) = (state.meta.mode, state.meta.xattrs.clone());
+                tx.edit_node(node, |row| {
+                    row.mode = mode;
+                    if let Some(xattrs) = xattrs {
+                        row.xattrs = xattrs;
+                    }
+                });
+                tx.invalidate_node(node);
+            }
+            tx.edit_item(id, |item| {
+                item.base = Some(Box::new(state));
+                item.server = ServerSide::AsBase;
+                item.conflict = None;
+            });
+        }
+    }
+    Settled::Done
+}
+
+fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
+    let Some(state) = tx
+        .tree()
+        .item(id)
+        .and_then(|i| tx.tree().server_state(i))
+        .cloned()
+    else {
+        return Settled::Done;
+    };
+    let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
+        return Settled::Later;
+    };
+    if tx.tree().child(parent, state.name.as_bytes()).is_some() {
+        // Observation binds names that are taken; one that appeared since is bound next time.
+        return Settled::Later;
+    }
+    let node = new_node(tx, &state);
+    let entry = Entry {
+        parent,
+        name: state.name.clone(),
+        node,
+    };
+    tx.edit_item(id, |item| {
+        item.entry = Some(entry);
+        item.base = Some(Box::new(state.clone()));
+        item.server = ServerSide::AsBase;
+        item.conflict = None;
+    });
+    tx.invalidate_entry(parent, &state.name);
+    tx.invalidate_node(parent);
+    Settled::Done
+}
+
+fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
+    let Some(entry) = tx.tree().item(id).and_then(|i| i.entry.clone()) else {
+        return Settled::Done;
+    };
+    let has_children = tx
+        .tree()
+        .node(entry.node)
+        .is_some_and(|live| !live.children.is_empty());
+    if has_children {
+        // What is changed or new in it keeps it until it is settled.
+        return Settled::Later;
+    }
+    tx.edit_item(id, |item| {
+        item.entry = None;
+        item.base = None;
+        item.server = ServerSide::AsBase;
+        item.conflict = None;
+        item.pending = None;
+        item.pinned = false;
+    });
+    tx.happened(id, "removed here, because it was removed on the server");
+    tx.invalidate_entry(entry.parent, &entry.name);
+    tx.invalidate_node(entry.parent);
+    crate::fileops::reap(tx, entry.node);
+    Settled::Done
+}
+
+fn merge(
+    tx: &mut Tx<'_>,
+    id: ItemId,
+    take: Aspects,
+    agree: Aspects,
+    conflict: Option<ConflictKind>,
+) -> Settled {
+    let mut done = agree;
+    if take.contains(Aspects::PLACE) {
+        match take_place(tx, id) {
+            Placed::Done => done |= Aspects::PLACE,
+            Placed::Later => return Settled::Later,
+            Placed::Conflict(kind) => return hold(tx, id, kind),
+        }
+    }
+    let here = take - Aspects::PLACE;
+    if !here.is_empty() && take_rest(tx, id, here) {
+        done |= here;
+    } else if !here.is_empty() {
+        return Settled::Later;
+    }
+    let Some(item) = tx.tree().item(id) else {
+        return Settled::Done;
+    };
+    let Some(server) = tx.tree().server_state(item).cloned() else {
+        return Settled::Done;
+    };
+    let Some(base) = item.base.as_deref() else {
+        return Settled::Done;
+    };
+    if conflict.is_none() {
+        let mut state = server;
+        // Where both have the same bytes, ours are the ones that are here.
+        if agree.contains(Aspects::CONTENT)
+            && let Some(content) = item
+                .entry
+                .as_ref()
+                .and_then(|e| tx.tree().node(e.node))
+                .map(|l| l.row.content)
+        {
+            state.content = content;
+        }
+        tx.edit_item(id, |item| {
+            item.base = Some(Box::new(state));
+            item.server = ServerSide::AsBase;
+            item.conflict = None;
+            if let Some(pending) = &mut item.pending {
+                pending.aspects -= agree;
+            }
+        });
+        return Settled::Done;
+    }
+    let mut state = base.clone();
+    overlay(&mut state, &server, done);
+    tx.edit_item(id, |item| item.base = Some(Box::new(state)));
+    match conflict {
+        Some(kind) => hold(tx, id, kind),
+        None => Settled::Done,
+    }
+}
+
+/// Brings some respects of one state into another. The version stays: it stands for the content.
+fn overlay(state: &mut State, from: &State, aspects: Aspects) {
+    if aspects.contains(Aspects::PLACE) {
+        state.parent = from.parent;
+        state.name = from.name.clone();
+    }
+    if aspects.contains(Aspects::MODE) {
+        state.meta.mode = from.meta.mode;
+    }
+    if aspects.contains(Aspects::XATTRS) {
+        state.meta.xattrs = from.meta.xattrs.clone();
+    }
+    if aspects.contains(Aspects::CONTENT) {
+        state.content = from.content;
+        state.meta = from.meta.clone();
+    }
+}
+
+enum Placed {
+    Done,
+    Later,
+    Conflict(ConflictKind),
+}
+
+fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
+    let tree = tx.tree();
+    let Some(item) = tree.item(id) else {
+        return Placed::Done;
+    };
+    let Some(server) = tree.server_state(item).cloned() else {
+        return Placed::Done;
+    };
+    let Some(old) = item.entry.clone() else {
+        return Placed::Done;
+    };
+    let Some(parent_item) = server.parent else {
+        return Placed::Done;
+    };
+    let Some(parent) = local_folder(tree, parent_item) else {
+        // The folder it was moved into is not here (yet), or was removed here.
+        let removed = tree.item(parent_item).is_some_and(|p| p.base.is_some());
+        return if removed {
+            Placed::Conflict(ConflictKind::Name)
+        } else {
+            Placed::Later
+        };
+    };
+    if tree.lies_in(parent_item, id, Side::Local) {
+        return Placed::Conflict(ConflictKind::Cycle);
+    }
+    let entry = Entry {
+        parent,
+        name: server.name.clone(),
+        node: old.node,
+    };
+    match tree.child(parent, server.name.as_bytes()) {
+        Some(other) if other == id => {}
+        Some(other) => {
+            let Some(occupant) = tree.item(other) else {
+                return Placed::Later;
+            };
+            let moves_too = occupant.server != ServerSide::AsBase && occupant.entry.is_some();
+            if !moves_too {
+                return Placed::Conflict(ConflictKind::Name);
+            }
+            if tree.lies_in(tree.folder_item(old.parent).unwrap_or(id), other, Side::Local) {
+                return Placed::Later;
+            }
+            // It is to go elsewhere as well: until then it stands where this one was.
+            let Some(other_entry) = occupant.entry.clone() else {
+                return Placed::Later;
+            };
+            let aside = Entry {
+                node: other_entry.node,
+                ..old.clone()
+            };
+            tx.edit_item(other, |item| item.entry = Some(aside));
+            tx.edit_item(id, |item| item.entry = Some(entry.clone()));
+            tx.relog(other);
+            tell_moved(tx, &old, &entry);
+            return Placed::Done;
+        }
+        None => {}
+    }
+    tx.edit_item(id, |item| item.entry = Some(entry.clone()));
+    tell_moved(tx, &old, &entry);
+    Placed::Done
+}
+
+fn tell_moved(tx: &mut Tx<'_>, old: &Entry, new: &Entry) {
+    tx.invalidate_entry(old.parent, &old.name);
+    tx.invalidate_entry(new.parent, &new.name);
+    tx.invalidate_node(old.parent);
+    tx.invalidate_node(new.parent);
+    tx.invalidate_node(new.node);
+}
+
+/// Content, mode, attributes. A new content is a new node: who has the old one open keeps it whole.
+fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
+    let tree = tx.tree();
+    let Some(item) = tree.item(id) else { return true };
+    let Some(server) = tree.server_state(item).cloned() else {
+        return true;
+    };
+    let Some(entry) = item.entry.clone() else {
+        return true;
+    };
+    if take.contains(Aspects::CONTENT) {
+        let old = tree.node(entry.node).map(|live| live.row.clone());
+        if tree
+            .node(entry.node)
+            .is_some_and(|live| !live.children.is_empty())
+        {
+            return false;
+        }
+        let node = new_node(tx, &server);
+        if let Some(old) = old {
+            tx.edit_node(node, |row| {
+                row.uid = old.uid;
+                row.gid = old.gid;
+                if !take.contains(Aspects::MODE) {
+                    row.mode = old.mode;
+                }
+                if !take.contains(Aspects::XATTRS) {
+                    row.xattrs = old.xattrs.clone();
+                }
+            });
+        }
+        let entry_now = Entry {
+            node,
+            ..entry.clone()
+        };
+        tx.edit_item(id, |item| item.entry = Some(entry_now));
+        tx.invalidate_entry(entry.parent, &entry.name);
+        tx.invalidate_node(entry.node);
+        crate::fileops::reap(tx, entry.node);
+        return true;
+    }
+    let now = tx.now();
+    tx.edit_node(entry.node, |row| {
+        if take.contains(Aspects::MODE) {
+            row.mode = server.meta.mode;
+            row.ctime = now;
+        }
+        if take.contains(Aspects::XATTRS)
+            && let Some(xattrs) = server.meta.xattrs.clone()
+        {
+            row.xattrs = xattrs;
+            row.ctime = now;
+        }
+        if row.kind == Kind::File && row.mtime < server.meta.mtime {
+            row.mtime = server.meta.mtime;
+        }
+    });
+    tx.invalidate_node(entry.node);
+    true
+}
+
+/// The local node of a folder item.
+pub fn local_folder(tree: &Tree, folder: ItemId) -> Option<NodeId> {
+    let entry = tree.item(folder)?.entry.as_ref()?;
+    tree.node(entry.node)
+        .filter(|live| live.row.kind == Kind::Folder)
+        .map(|live| live.row.id)
+}
+
+/// A node that looks like a state of the server.
+pub fn new_node(tx: &mut Tx<'_>, state: &State) -> NodeId {
+    let id = NodeId(tx.new_id());
+    let (uid, gid) = tx.owner();
+    let now = tx.now();
+    let meta = &state.meta;
+    let mtime = if meta.kind == Kind::Folder {
+        now
+    } else {
+        meta.mtime
+    };
+    tx.put_node(Node {
+        id,
+        kind: meta.kind,
+        mode: meta.mode,
+        uid,
+        gid,
+        rdev: 0,
+        size: if meta.kind == Kind::Folder { 0 } else { meta.size },
+        atime: mtime,
+        mtime,
+        ctime: now,
+        content: state.content,
+        link_target: meta.link_target.clone(),
+        xattrs: meta.xattrs.clone().unwrap_or_default(),
+        listed: false,
+        writing: false,
+        replaced: None,
+    });
+    id
+}

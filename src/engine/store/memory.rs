@@ -138,6 +138,8 @@ fn mixed(number: u64, old: &Image, now: &Image, keep: &mut impl FnMut(u64, u64) 
             };
         }
     }
+    // Past the end there is nothing, in the last page neither.
+    image.punch(image.len..image.len.next_multiple_of(PAGE));
     image
 }
 

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use parking_lot::RwLock;
 
-use super::content::{Content, State};
 use super::handles::Handles;
 use super::map::MAP;
 use super::overlay::Overlay;
+use super::state::{Content, State};
 use super::{COPIED_WHOLE, ContentError, RangeSet};
 use crate::model::{ContentId, Digest};
 use crate::store::persist::{Files, StoreFile};

@@ -7,9 +7,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLockUpgradableReadGuard;
 
-use super::content::{Content, State};
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::Halt;
+use super::state::{Content, State};
 use super::{BLOCK, ContentError};
 use crate::model::Digest;
 use crate::store::persist::StoreFile;

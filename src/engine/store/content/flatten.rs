@@ -12,10 +12,10 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
-use super::content::{Content, Large, State};
 use super::contents::{Contents, Freed};
 use super::map::{self, MAP, Sum};
 use super::overlay::Overlay;
+use super::state::{Content, Large, State};
 use super::{BLOCK, ContentError, RangeSet};
 use crate::model::ContentId;
 use crate::store::persist::StoreFile;

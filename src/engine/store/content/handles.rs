@@ -75,6 +75,12 @@ impl Handles {
         self.files.remove(number)
     }
 
+    /// How many are open.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.open.lock().slots.len()
+    }
+
     fn keep(&self, number: u64, file: &Arc<dyn StoreFile>) {
         // Closed after the lock is given back: closing a file can take long.
         let mut closed = Vec::new();

@@ -4,8 +4,8 @@ use std::io;
 use std::ops::Range;
 
 use super::ContentError;
-use super::content::{Content, State};
 use super::overlay::Part;
+use super::state::{Content, State};
 
 impl Content {
     /// The first offset at or after `offset` that holds data, or a hole; there is a hole at the end.

@@ -25,7 +25,6 @@
 //!
 //! This module never decides what is kept, never reaches for a server and never waits for a network.
 
-mod content;
 mod contents;
 mod error;
 mod fill;
@@ -38,16 +37,17 @@ mod ranges;
 mod read;
 mod seal;
 mod source;
+mod state;
 #[cfg(test)]
 mod tests;
 mod write;
 
-pub use content::Content;
 pub use contents::{Contents, Freed};
 pub use error::ContentError;
 pub use fill::Filled;
 pub use flatten::Flattened;
 pub use ranges::RangeSet;
+pub use state::Content;
 
 /// Presence is kept, and sums are made, for blocks of this many bytes. A file of at most one block
 /// has no map: it is here where its row says `whole`, and its digest is its sum.

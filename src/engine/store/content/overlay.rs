@@ -7,15 +7,15 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::content::Content;
 use super::map::bytes_of;
+use super::state::Content;
 use super::{BLOCK, RangeSet};
 use crate::model::ContentId;
 use crate::store::rows::Over;
 
 /// From so many changed ranges on, a write takes the rest of its blocks along, so that their number
-/// (and with it the row) stays bounded.
-pub(super) const MANY_RANGES: usize = 256;
+/// (and with it the row) stays bounded. Few in tests, so that they come there.
+pub(super) const MANY_RANGES: usize = if cfg!(test) { 6 } else { 256 };
 
 pub(super) struct Overlay {
     pub under_id: ContentId,

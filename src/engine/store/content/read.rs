@@ -4,9 +4,9 @@ use std::ops::Range;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
-use super::content::{Content, State};
 use super::map::{self, ABSENT, Sum, bytes_of};
 use super::overlay::Part;
+use super::state::{Content, State};
 use super::{BLOCK, ContentError};
 use crate::model::Digest;
 

@@ -5,9 +5,9 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
-use super::content::{Content, State};
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::{Halt, inherit};
+use super::state::{Content, State};
 use super::{BLOCK, ContentError};
 use crate::model::Digest;
 

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::ContentError;
-use super::content::{Content, State};
 use super::overlay::Part;
+use super::state::{Content, State};
 use crate::model::ContentId;
 use crate::remote::Source;
 use crate::store::persist::StoreFile;
@@ -76,6 +76,10 @@ impl Content {
         to: &Arc<dyn StoreFile>,
         range: Range<u64>,
     ) -> Result<(), ContentError> {
+        if range.is_empty() {
+            // An empty content may have no file.
+            return Ok(());
+        }
         let from = self.store.handles.open(state.file)?;
         let mut at = range.start;
         while let Some(start) = from.seek(at, true)?.filter(|start| *start < range.end) {

@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
-use super::content::{Content, State};
 use super::overlay::{MANY_RANGES, Overlay};
+use super::state::{Content, State};
 use super::{BLOCK, COPIED_WHOLE, ContentError};
 use crate::store::persist::StoreFile;
 

@@ -1,24 +1,33 @@
 //! The one place where the engine gets its remotes from.
 
-use std::process::ExitCode;
+use std::path::Path;
 use std::sync::Arc;
 
 use holdfast_engine::remote::{Connector, Remote};
+use holdfast_remotes::folder::{self, FolderOptions, HelperCommand};
+use holdfast_remotes::{Connectors, FileConnector};
 
 use crate::clash::Places;
+use crate::hidden::REMOTE_HELPER;
 
-/// What `Service` hands to the engine: the remotes' connector behind a guard.
-pub fn connector(places: Places) -> Arc<dyn Connector> {
+/// What `Service` hands to the engine: the remotes' connector behind a guard. `runtime` is private to
+/// this user.
+pub fn connector(places: Places, runtime: &Path) -> Arc<dyn Connector> {
+    let helper = HelperCommand {
+        // This very program, also where an upgrade has replaced its file meanwhile.
+        program: "/proc/self/exe".into(),
+        args: vec![REMOTE_HELPER.into()],
+    };
+    let file = FileConnector::new(helper, FolderOptions::new(runtime));
     Arc::new(Guarded {
         places,
-        inner: Box::new(NoRemotes),
+        inner: Box::new(Connectors::new().with("file", file)),
     })
 }
 
 /// The helper process of the remotes.
-pub fn helper_main() -> ExitCode {
-    eprintln!("holdfast: no remotes are built in");
-    ExitCode::FAILURE
+pub fn helper_main() -> ! {
+    folder::helper_main()
 }
 
 /// Refuses locations that lie in our own mount or store, or hold them.
@@ -46,22 +55,5 @@ impl Connector for Guarded {
             Some(why) => Err(why),
             None => self.inner.remote(url, owner),
         }
-    }
-}
-
-/// Stands in until the remotes are here: refuses every URL.
-struct NoRemotes;
-
-impl Connector for NoRemotes {
-    fn check(&self, _url: &str) -> Result<(), String> {
-        Err("this kind of server is not built in".into())
-    }
-
-    fn public_url(&self, url: &str) -> String {
-        url.to_owned()
-    }
-
-    fn remote(&self, _url: &str, _owner: &str) -> Result<Arc<dyn Remote>, String> {
-        Err("this kind of server is not built in".into())
     }
 }

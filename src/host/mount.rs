@@ -1,33 +1,8 @@
-//! The one place where the mount is started and ended.
+//! Where the mount is to be.
 
 use std::path::{Path, PathBuf};
 
-use holdfast_engine::fileops::Fileops;
-
 use crate::places::follow;
-
-/// What a mount is started with.
-#[derive(Clone, Debug)]
-pub struct MountOptions {
-    pub dir: PathBuf,
-    /// As `mount -o` takes them.
-    pub options: Vec<String>,
-}
-
-/// A mounted file system.
-pub struct Mount {}
-
-impl Mount {
-    /// Returns when the mount can be used.
-    pub fn start(_fileops: Fileops, options: &MountOptions) -> Result<Mount, String> {
-        tracing::debug!(dir = ?options.dir, options = ?options.options, "no mount is built in");
-        Err("no mount is built in".into())
-    }
-
-    pub fn unmount(self) -> Result<(), String> {
-        Ok(())
-    }
-}
 
 /// The folder of the mount: absolute, its parents made, without symbolic links, so that paths can be
 /// compared with it as text. Nothing is asked of a mount that was left there: it may hang.
@@ -38,14 +13,6 @@ pub fn prepared(dir: &Path) -> std::io::Result<PathBuf> {
     };
     std::fs::create_dir_all(parent)?;
     Ok(follow(&parent.canonicalize()?.join(name), None))
-}
-
-/// Makes the folder where there is none.
-pub fn make_folder(dir: &Path) -> std::io::Result<()> {
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => Err(error),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]

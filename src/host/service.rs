@@ -7,6 +7,7 @@ use std::sync::Arc;
 use holdfast_bus::{Server, ServerError, ServerOptions};
 use holdfast_engine::handle::{Error, Handle};
 use holdfast_engine::{Engine, Options};
+use holdfast_mount::{Mount, MountError, MountOptions};
 use rustix::process::{getegid, geteuid};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
@@ -14,7 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::boot::boot_id;
 use crate::clash::Places;
 use crate::connector::connector;
-use crate::mount::{Mount, MountOptions, make_folder, prepared};
+use crate::mount::prepared;
 use crate::{Paths, PathsError, RealWorld};
 
 /// What a service is started with.
@@ -39,8 +40,10 @@ pub enum HostError {
     Engine(#[from] Error),
     #[error("cannot use {} as the mount: {error}", .dir.display())]
     MountFolder { dir: PathBuf, error: io::Error },
-    #[error("cannot mount at {}: {text}", .dir.display())]
-    Mount { dir: PathBuf, text: String },
+    #[error(transparent)]
+    Mount(#[from] MountError),
+    #[error("somebody else has unmounted {}", .0.display())]
+    Unmounted(PathBuf),
     #[error("location {name} cannot be served: {why}")]
     Clash { name: String, why: String },
     #[error(transparent)]
@@ -85,7 +88,7 @@ impl Service {
                 mount: Some(dir.clone()),
             },
             Arc::new(RealWorld::new(runtime.handle().clone())),
-            connector(places.clone()),
+            connector(places.clone(), &options.paths.runtime),
         )?;
         let mut service = Service {
             handle: engine.handle,
@@ -119,16 +122,13 @@ impl Service {
                 });
             }
         }
-        let mount = MountOptions {
-            dir: self.mount_dir.clone(),
-            options: options.mount_options.clone(),
-        };
-        make_folder(&mount.dir).map_err(|error| HostError::MountFolder {
-            dir: mount.dir.clone(),
-            error,
-        })?;
-        self.mount =
-            Some(Mount::start(fileops, &mount).map_err(|text| HostError::Mount { dir: mount.dir, text })?);
+        self.mount = Some(Mount::start(
+            fileops,
+            MountOptions {
+                options: options.mount_options.clone(),
+                ..MountOptions::at(&self.mount_dir)
+            },
+        )?);
         self.server = Some(Server::start(
             Arc::new(self.handle.clone()),
             &ServerOptions {
@@ -147,19 +147,16 @@ impl Service {
         &self.mount_dir
     }
 
-    /// Takes no more calls, unmounts, commits. All three are tried; the first failure is told.
+    /// Takes no more calls, unmounts, commits.
     pub fn stop(self) -> Result<(), HostError> {
         if let Some(server) = self.server {
             server.stop();
         }
-        let dir = self.mount_dir;
-        let unmounted = match self.mount {
-            Some(mount) => mount.unmount().map_err(|text| HostError::Mount { dir, text }),
-            None => Ok(()),
-        };
+        if let Some(mount) = self.mount {
+            mount.unmount();
+        }
         let committed = self.runtime.block_on(self.handle.shut_down());
         self.runtime.shutdown_timeout(std::time::Duration::from_secs(5));
-        unmounted?;
         Ok(committed?)
     }
 }
@@ -175,13 +172,26 @@ pub fn serve_until_signal(options: ServeOptions, ready: impl FnOnce(&Path)) -> R
     };
     let service = Service::start_on(runtime, options)?;
     ready(service.mount_dir());
-    service.runtime.block_on(async {
+    let ended = service.mount.as_ref().map(Mount::ended);
+    let unmounted = service.runtime.block_on(async {
+        let ended = async {
+            match ended {
+                Some(ended) => drop(ended.recv().await),
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            _ = term.recv() => {}
-            _ = int.recv() => {}
+            _ = term.recv() => false,
+            _ = int.recv() => false,
+            () = ended => true,
         }
     });
-    service.stop()
+    let dir = service.mount_dir().to_owned();
+    service.stop()?;
+    match unmounted {
+        true => Err(HostError::Unmounted(dir)),
+        false => Ok(()),
+    }
 }
 
 fn runtime() -> Result<Runtime, HostError> {

@@ -17,6 +17,8 @@
 //!
 //! 1. A row that says something new of the bytes (`whole`, `sealed`, `size`, `changed`) is *committed*
 //!    (as opposed to journaled) only after [`Contents::sync`] of that content.
+//!    A mutable content whose row was committed earlier reads zero where a crash of the machine
+//!    took what was not synced, be it the whole file; the caller knows that the write was cut off.
 //! 2. What frees a file ([`Content::evict`], [`Contents::flatten`], [`Contents::discard`]) hands its
 //!    number out as [`Freed`]; it is removed with [`Contents::free`] after the row without it is
 //!    committed. What a crash leaves behind is found by [`Contents::orphans`].

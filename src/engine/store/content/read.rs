@@ -212,7 +212,7 @@ impl Content {
     fn read_own(&self, state: &State, offset: u64, buf: &mut [u8]) -> Result<(), ContentError> {
         match self.store.handles.find(state.file)? {
             Some(file) => Ok(map::read_full(&*file, offset, buf)?),
-            None if state.whole => Err(ContentError::Corrupt {
+            None if state.whole && state.sealed => Err(ContentError::Corrupt {
                 content: self.id(),
                 offset,
             }),

@@ -38,12 +38,6 @@ impl Content {
         {
             return Ok(file.descriptor()?);
         }
-        if state.size > 0 && state.overlay().is_none() {
-            return Err(ContentError::Corrupt {
-                content: self.id(),
-                offset: 0,
-            });
-        }
         self.store.passing_copy(|file| {
             file.truncate(state.size)?;
             self.copy_to(&state, file, 0..state.size)
@@ -76,11 +70,16 @@ impl Content {
         to: &Arc<dyn StoreFile>,
         range: Range<u64>,
     ) -> Result<(), ContentError> {
-        if range.is_empty() {
-            // An empty content may have no file.
-            return Ok(());
-        }
-        let from = self.store.handles.open(state.file)?;
+        let Some(from) = self.store.handles.find(state.file)? else {
+            // An empty one may have no file, and of one that was never synced a crash may leave none.
+            if range.is_empty() || !state.sealed {
+                return Ok(());
+            }
+            return Err(ContentError::Corrupt {
+                content: self.id(),
+                offset: range.start,
+            });
+        };
         let mut at = range.start;
         while let Some(start) = from.seek(at, true)?.filter(|start| *start < range.end) {
             let end = from.seek(start, false)?.unwrap_or(range.end).min(range.end);

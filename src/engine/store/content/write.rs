@@ -23,7 +23,7 @@ impl Content {
         if range.end > state.size {
             self.trim_in(&state)?;
         }
-        let file = self.store.handles.open(state.file)?;
+        let file = self.store.handles.open_or_create(state.file)?;
         let own = match state.overlay() {
             Some(overlay) => self.claim(&state, overlay, &*file, range.clone())?,
             None => range.clone(),
@@ -61,7 +61,7 @@ impl Content {
         if size > state.size {
             self.trim_in(&state)?;
             if state.overlay().is_none() {
-                self.store.handles.open(state.file)?.truncate(size)?;
+                self.store.handles.open_or_create(state.file)?.truncate(size)?;
             }
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
@@ -85,7 +85,7 @@ impl Content {
         if range.start >= range.end {
             return Ok(false);
         }
-        let file = self.store.handles.open(state.file)?;
+        let file = self.store.handles.open_or_create(state.file)?;
         let Some(overlay) = state.overlay() else {
             file.punch(range)?;
             state.set_dirty();
@@ -123,7 +123,7 @@ impl Content {
         if grows {
             self.trim_in(&state)?;
         }
-        let file = self.store.handles.open(state.file)?;
+        let file = self.store.handles.open_or_create(state.file)?;
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
             state.tail.store(true, Ordering::Release);
@@ -136,7 +136,7 @@ impl Content {
         Ok(grows)
     }
 
-    /// Takes what the file has past the end off it.
+    /// Makes the file as long as the content: what is past the end goes off it.
     pub(super) fn trim(&self) -> io::Result<()> {
         let needed = self.state.read().tail.load(Ordering::Acquire);
         if needed {
@@ -150,12 +150,12 @@ impl Content {
         if !state.tail.load(Ordering::Acquire) {
             return Ok(());
         }
-        if let Some(file) = self.store.handles.find(state.file)? {
-            let len = file.len()?;
-            if len > state.size || len < state.size && state.overlay().is_none() {
-                file.truncate(state.size)?;
-                state.set_dirty();
-            }
+        // A crash of the machine may have lost a file that was never synced.
+        let file = self.store.handles.open_or_create(state.file)?;
+        let len = file.len()?;
+        if len > state.size || len < state.size && state.overlay().is_none() {
+            file.truncate(state.size)?;
+            state.set_dirty();
         }
         state.tail.store(false, Ordering::Release);
         Ok(())

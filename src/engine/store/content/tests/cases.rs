@@ -354,3 +354,48 @@ fn readers_and_a_writer_at_once() {
     });
     over.verify().unwrap();
 }
+
+/// The same on a real disk: holes, copies, descriptors.
+#[test]
+fn files_of_a_folder_do_as_those_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let files = Arc::new(crate::store::files::DirFiles::open(dir.path()).unwrap());
+    let contents = Contents::new(files.clone(), Vec::new());
+    let mut data = bytes(1, 7 * BLOCK_LEN + 3);
+    data[2 * BLOCK_LEN..4 * BLOCK_LEN].fill(0);
+    let first = contents.expect(ContentId(1), 1, data.len() as u64);
+    first.fill(4 * BLOCK, &data[4 * BLOCK_LEN..]).unwrap();
+    assert!(first.fill(0, &data).unwrap().completed);
+    assert_eq!(first.seek(0, false).unwrap(), Some(2 * BLOCK));
+
+    let over = contents.derive(&first, ContentId(2), 2).unwrap();
+    over.write_at(10, b"changed").unwrap();
+    data[10..17].copy_from_slice(b"changed");
+    over.punch(5 * BLOCK - 9..6 * BLOCK).unwrap();
+    data[5 * BLOCK_LEN - 9..6 * BLOCK_LEN].fill(0);
+    over.truncate(7 * BLOCK).unwrap();
+    over.truncate(9 * BLOCK + 1).unwrap();
+    data.truncate(7 * BLOCK_LEN);
+    data.resize(9 * BLOCK_LEN + 1, 0);
+    assert_eq!(over.seal().unwrap(), Digest::of(&data));
+    let whole = |content: &Content| {
+        let mut all = Vec::new();
+        std::fs::File::from(content.descriptor().unwrap())
+            .read_to_end(&mut all)
+            .unwrap();
+        all
+    };
+    assert!(whole(&over) == data && read_all(&over).unwrap() == data);
+    contents.sync(std::slice::from_ref(&over)).unwrap();
+
+    let flattened = contents.flatten(ContentId(2)).unwrap().unwrap();
+    let again = Contents::new(files.clone(), vec![flattened.row.clone()]);
+    let freed = contents.finish(flattened).unwrap();
+    contents.free(freed).unwrap();
+    for contents in [contents, again] {
+        let over = contents.get(ContentId(2)).unwrap();
+        over.verify().unwrap();
+        assert!(whole(&over) == data && read_all(&over).unwrap() == data);
+    }
+    assert_eq!(files.list().unwrap(), vec![1, 1 | map::MAP]);
+}

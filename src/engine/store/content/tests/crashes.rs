@@ -176,3 +176,33 @@ fn flattening_over_an_overlay_keeps_what_was_cut_off_away() {
         top.verify().unwrap();
     }
 }
+
+/// The row was committed while a program was still writing.
+#[test]
+fn a_mutable_content_outlives_the_loss_of_its_file() {
+    let data = bytes(1, 8 * BLOCK_LEN);
+    for over in [false, true] {
+        let (files, contents) = contents();
+        let first = sealed(&contents, 1, &data);
+        contents.sync(std::slice::from_ref(&first)).unwrap();
+        let content = match over {
+            true => contents.derive(&first, ContentId(2), 2).unwrap(),
+            false => contents.create(ContentId(2), 2).unwrap(),
+        };
+        content.write_at(100, b"lost").unwrap();
+        let rows = [&first, &content].map(|content| content.row());
+        files.crash();
+        let contents = Contents::new(files.clone(), rows.to_vec());
+        let content = contents.get(ContentId(2)).unwrap();
+        let mut expected = if over { data.clone() } else { vec![0; 104] };
+        expected[100..104].fill(0);
+        assert!(read_all(&content).unwrap() == expected);
+        content.descriptor().unwrap();
+        content.write_at(200, b"goes on").unwrap();
+        expected.resize(expected.len().max(207), 0);
+        expected[200..207].copy_from_slice(b"goes on");
+        content.seal().unwrap();
+        let again = reopened(&files, &[&first, &content]);
+        assert!(read_all(&again.get(ContentId(2)).unwrap()).unwrap() == expected);
+    }
+}

@@ -16,6 +16,7 @@ mod pages;
 mod program;
 mod random;
 mod step;
+mod tree;
 
 pub use fs::{CALLER, LocalFs, Op, snapshot};
 pub use kernel::Kernel;

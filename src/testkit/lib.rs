@@ -1,4 +1,30 @@
-//! What tests of all crates share: a simulated world, a server in memory, oracles.
+//! What tests of all crates share: a simulated world, a server in memory, a disk that outlives
+//! engines, and oracles that say what should have happened.
+//!
+//! ```text
+//!  program -> Kernel -> Fileops -> engine -> FakeRemote -> FakeServer <- second user
+//!     |                              |  |
+//!  ModelFs (oracle)            SimDisk  SimWorld: clock, chance, tasks
+//! ```
+//!
+//! Everything that is drawn is drawn from the seed of the [`SimWorld`], and nothing here keeps
+//! things in an order that differs from run to run (no hash maps): the same seed is the same run.
+//!
+//! ```
+//! use holdfast_engine::model::LocPath;
+//! use holdfast_engine::remote::Remote;
+//! use holdfast_testkit::{FakeServer, Profile, SimWorld};
+//!
+//! let world = SimWorld::new(7);
+//! let server = FakeServer::new(&world, "nas", Profile::posix());
+//! server.user().write("papers/a.txt", "hello");
+//! let remote = server.remote("me");
+//! let listing = world.run_until(async {
+//!     remote.connect().await?;
+//!     remote.list(&LocPath::root()).await
+//! });
+//! assert_eq!(listing.unwrap().entries.len(), 1);
+//! ```
 
 mod connector;
 mod disk;

@@ -135,6 +135,28 @@ impl Kernel {
         }
     }
 
+    pub(super) fn known_names(&self) -> BTreeMap<(NodeId, Vec<u8>), Option<NodeId>> {
+        self.caches.lock().names.clone()
+    }
+
+    pub(super) fn known_attrs(&self) -> Vec<(NodeId, Attr)> {
+        let caches = self.caches.lock();
+        caches
+            .inodes
+            .iter()
+            .filter_map(|(node, inode)| Some((*node, inode.attr?)))
+            .collect()
+    }
+
+    pub(super) fn known_pages(&self) -> Vec<(NodeId, BTreeMap<u64, Vec<u8>>)> {
+        let caches = self.caches.lock();
+        caches
+            .inodes
+            .iter()
+            .map(|(node, inode)| (*node, inode.pages.all().clone()))
+            .collect()
+    }
+
     async fn ask<T>(&self, call: impl FnMut() -> Op<T> + Send) -> Op<T> {
         provided(self.fs.as_ref(), call).await
     }

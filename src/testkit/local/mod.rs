@@ -8,6 +8,7 @@
 //! Both sides are given the same steps; outcomes and trees must be the same. An invalidation that
 //! the engine forgets shows as a wrong read through [`Kernel`], as it would to a real program.
 
+mod audit;
 mod fileops;
 mod fs;
 mod kernel;
@@ -16,6 +17,7 @@ mod pages;
 mod program;
 mod random;
 mod step;
+mod tree;
 
 pub use fs::{CALLER, LocalFs, Op, snapshot};
 pub use kernel::Kernel;

@@ -7,11 +7,12 @@ use async_trait::async_trait;
 use holdfast_engine::fileops::{
     Attr, FolderEntry, Invalidation, Need, OpError, OpenMode, Opened, RenameMode, SetAttr, SetTime, XattrMode,
 };
-use holdfast_engine::model::{FileHandle, Kind, Name, NodeId, Time};
+use holdfast_engine::model::{FileHandle, NodeId, Time};
 use holdfast_engine::world::World;
 use parking_lot::Mutex;
 
-use super::fs::{CALLER, LocalFs, Op};
+use super::fs::{LocalFs, Op};
+use super::tree::{Body, Tree};
 
 /// Cheap to clone; all clones are one tree.
 #[derive(Clone)]
@@ -24,41 +25,9 @@ pub struct ModelFs {
     ),
 }
 
-enum Body {
-    File(Vec<u8>),
-    Folder(BTreeMap<Vec<u8>, u64>),
-    Symlink(Vec<u8>),
-}
-
-struct Inode {
-    body: Body,
-    mode: u32,
-    nlink: u32,
-    uid: u32,
-    gid: u32,
-    atime: Time,
-    mtime: Time,
-    ctime: Time,
-    xattrs: BTreeMap<Vec<u8>, Vec<u8>>,
-}
-
-struct Tree {
-    inodes: BTreeMap<u64, Inode>,
-    next: u64,
-    open: BTreeMap<u64, OpenMode>,
-}
-
-const ROOT: u64 = NodeId::ROOT.0;
-
 impl ModelFs {
     pub fn new(world: &Arc<dyn World>) -> ModelFs {
-        let mut tree = Tree {
-            inodes: BTreeMap::new(),
-            next: ROOT,
-            open: BTreeMap::new(),
-        };
-        tree.add(Body::Folder(BTreeMap::new()), 0o755, world.now());
-        tree.inode_mut(ROOT).nlink = 2;
+        let tree = Tree::new(world.now());
         ModelFs {
             tree: Arc::new(Mutex::new(tree)),
             world: world.clone(),
@@ -83,232 +52,6 @@ impl ModelFs {
 
     fn with<T>(&self, f: impl FnOnce(&mut Tree, Time) -> Op<T>) -> Op<T> {
         f(&mut self.tree.lock(), self.world.now())
-    }
-}
-
-fn check(name: &[u8]) -> Op<()> {
-    match name.len() {
-        0 => Err(OpError::NotFound),
-        len if len > Name::MAX_BYTES => Err(OpError::NameTooLong),
-        _ => Ok(()),
-    }
-}
-
-impl Tree {
-    fn add(&mut self, body: Body, mode: u32, now: Time) -> u64 {
-        let id = self.next;
-        self.next += 1;
-        let nlink = if matches!(body, Body::Folder(_)) { 2 } else { 1 };
-        let xattrs = BTreeMap::new();
-        let (uid, gid) = (CALLER.uid, CALLER.gid);
-        let inode = Inode {
-            body,
-            mode,
-            nlink,
-            uid,
-            gid,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            xattrs,
-        };
-        self.inodes.insert(id, inode);
-        id
-    }
-
-    fn inode(&self, id: u64) -> &Inode {
-        self.inodes.get(&id).expect("numbers are never taken away")
-    }
-
-    fn inode_mut(&mut self, id: u64) -> &mut Inode {
-        self.inodes.get_mut(&id).expect("numbers are never taken away")
-    }
-
-    fn entries(&self, folder: u64) -> Op<&BTreeMap<Vec<u8>, u64>> {
-        match &self.inodes.get(&folder).ok_or(OpError::Stale)?.body {
-            Body::Folder(entries) => Ok(entries),
-            _ => Err(OpError::NotFolder),
-        }
-    }
-
-    /// For a change, which its times show.
-    fn entries_mut(&mut self, folder: u64, now: Time) -> Op<&mut BTreeMap<Vec<u8>, u64>> {
-        let inode = self.inodes.get_mut(&folder).ok_or(OpError::Stale)?;
-        match &mut inode.body {
-            Body::Folder(entries) => {
-                (inode.mtime, inode.ctime) = (now, now);
-                Ok(entries)
-            }
-            _ => Err(OpError::NotFolder),
-        }
-    }
-
-    fn is_folder(&self, id: u64) -> bool {
-        matches!(self.inode(id).body, Body::Folder(_))
-    }
-
-    fn find(&self, parent: NodeId, name: &[u8]) -> Op<u64> {
-        check(name)?;
-        self.entries(parent.0)?
-            .get(name)
-            .copied()
-            .ok_or(OpError::NotFound)
-    }
-
-    fn attr(&self, id: u64) -> Attr {
-        let inode = self.inode(id);
-        let (kind, size) = match &inode.body {
-            Body::File(content) => (Kind::File, content.len()),
-            Body::Folder(_) => (Kind::Folder, 0),
-            Body::Symlink(target) => (Kind::Symlink, target.len()),
-        };
-        Attr {
-            node: NodeId(id),
-            kind,
-            mode: inode.mode,
-            nlink: inode.nlink,
-            uid: inode.uid,
-            gid: inode.gid,
-            rdev: 0,
-            size: size as u64,
-            blocks: (size as u64).div_ceil(512),
-            atime: inode.atime,
-            mtime: inode.mtime,
-            ctime: inode.ctime,
-        }
-    }
-
-    /// A new inode under a new name.
-    fn make(&mut self, parent: NodeId, name: &[u8], body: Body, mode: u32, now: Time) -> Op<Attr> {
-        match self.find(parent, name) {
-            Ok(_) => return Err(OpError::Exists),
-            Err(OpError::NotFound) if self.inode(parent.0).nlink > 0 => {}
-            Err(error) => return Err(error),
-        }
-        let id = self.add(body, mode & 0o7777, now);
-        self.entries_mut(parent.0, now)?.insert(name.to_vec(), id);
-        if self.is_folder(id) {
-            self.inode_mut(parent.0).nlink += 1;
-        }
-        Ok(self.attr(id))
-    }
-
-    fn remove(&mut self, parent: NodeId, name: &[u8], now: Time) -> Op<()> {
-        let id = self.find(parent, name)?;
-        self.entries_mut(parent.0, now)?.remove(name);
-        self.unlinked(parent.0, id, now);
-        Ok(())
-    }
-
-    /// A name of it is gone.
-    fn unlinked(&mut self, parent: u64, id: u64, now: Time) {
-        if self.is_folder(id) {
-            self.inode_mut(parent).nlink -= 1;
-            self.inode_mut(id).nlink = 0;
-        } else {
-            self.inode_mut(id).nlink -= 1;
-        }
-        self.inode_mut(id).ctime = now;
-    }
-
-    fn holds(&self, outer: u64, inner: u64) -> bool {
-        outer == inner
-            || self
-                .entries(outer)
-                .is_ok_and(|entries| entries.values().any(|id| self.holds(*id, inner)))
-    }
-
-    fn rename(&mut self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode, now: Time) -> Op<()> {
-        let moved = self.find(from.0, from.1)?;
-        let there = match self.find(to.0, to.1) {
-            Ok(id) => Some(id),
-            Err(OpError::NotFound) => None,
-            Err(error) => return Err(error),
-        };
-        match (mode, there) {
-            (RenameMode::NoReplace, Some(_)) => return Err(OpError::Exists),
-            (RenameMode::Exchange, None) => return Err(OpError::NotFound),
-            _ => {}
-        }
-        if self.holds(moved, to.0.0) {
-            return Err(OpError::Invalid);
-        }
-        if let Some(there) = there {
-            if self.holds(there, from.0.0) {
-                let exchange = mode == RenameMode::Exchange;
-                return Err(if exchange {
-                    OpError::Invalid
-                } else {
-                    OpError::NotEmpty
-                });
-            }
-            if there == moved {
-                return Ok(());
-            }
-            if mode == RenameMode::Exchange {
-                return self.exchange(from, to, (moved, there), now);
-            }
-            match (self.is_folder(moved), self.is_folder(there)) {
-                (true, false) => return Err(OpError::NotFolder),
-                (false, true) => return Err(OpError::IsFolder),
-                (true, true) if !self.entries(there)?.is_empty() => return Err(OpError::NotEmpty),
-                _ => {}
-            }
-            self.remove(to.0, to.1, now)?;
-        }
-        self.entries_mut(from.0.0, now)?.remove(from.1);
-        self.entries_mut(to.0.0, now)?.insert(to.1.to_vec(), moved);
-        if self.is_folder(moved) {
-            self.inode_mut(from.0.0).nlink -= 1;
-            self.inode_mut(to.0.0).nlink += 1;
-        }
-        self.inode_mut(moved).ctime = now;
-        Ok(())
-    }
-
-    fn exchange(
-        &mut self,
-        from: (NodeId, &[u8]),
-        to: (NodeId, &[u8]),
-        (moved, there): (u64, u64),
-        now: Time,
-    ) -> Op<()> {
-        self.entries_mut(from.0.0, now)?.insert(from.1.to_vec(), there);
-        self.entries_mut(to.0.0, now)?.insert(to.1.to_vec(), moved);
-        for (id, old, new) in [(moved, from.0.0, to.0.0), (there, to.0.0, from.0.0)] {
-            if self.is_folder(id) {
-                self.inode_mut(old).nlink -= 1;
-                self.inode_mut(new).nlink += 1;
-            }
-            self.inode_mut(id).ctime = now;
-        }
-        Ok(())
-    }
-
-    fn file_mut(&mut self, id: u64) -> Op<&mut Vec<u8>> {
-        match &mut self.inode_mut(id).body {
-            Body::File(content) => Ok(content),
-            Body::Folder(_) => Err(OpError::IsFolder),
-            Body::Symlink(_) => Err(OpError::Invalid),
-        }
-    }
-
-    fn resize(&mut self, id: u64, size: u64, now: Time) -> Op<()> {
-        let size = usize::try_from(size).map_err(|_| OpError::TooLarge)?;
-        self.file_mut(id)?.resize(size, 0);
-        let inode = self.inode_mut(id);
-        (inode.mtime, inode.ctime) = (now, now);
-        Ok(())
-    }
-
-    fn new_handle(&mut self, mode: OpenMode) -> Opened {
-        let handle = self.next;
-        self.next += 1;
-        self.open.insert(handle, mode);
-        Opened {
-            handle: FileHandle(handle),
-            keep_cache: true,
-        }
     }
 }
 

@@ -25,6 +25,10 @@ impl Pages {
         self.0.clear();
     }
 
+    pub(super) fn all(&self) -> &BTreeMap<u64, Vec<u8>> {
+        &self.0
+    }
+
     pub(super) fn has(&self, page: u64) -> bool {
         self.0.contains_key(&page)
     }

@@ -137,6 +137,7 @@ fn a_missing_invalidation_is_a_wrong_read() {
         let node = LocalFs::lookup(&case.fs, NodeId::ROOT, b"a").unwrap().node;
         case.fs.change_behind(node, b"behind", told);
         case.program.kernel.invalidate_all();
+        assert_eq!(case.program.kernel.audit().is_empty(), told);
         let expected = if told { b"behind" } else { b"before" };
         assert_eq!(case.read("a"), Ok(Outcome::Bytes(expected.to_vec())));
     }
@@ -174,6 +175,11 @@ fn caches_change_nothing_that_programs_see() {
                 assert_eq!(a, b, "seed {seed}: {step:?}");
                 done += usize::from(a.is_ok());
                 plain.program.kernel.drop_caches();
+                assert_eq!(
+                    cached.program.kernel.audit(),
+                    [""; 0],
+                    "seed {seed}: after {step:?}"
+                );
             }
             cached
                 .tree()

@@ -7,6 +7,7 @@
 
 mod call;
 mod changes;
+mod edits;
 mod faults;
 mod profile;
 mod random;

@@ -230,6 +230,30 @@ fn a_broken_upload_leaves_old_content_and_a_temporary_name() {
 }
 
 #[test]
+fn a_line_that_breaks_on_the_way_leaves_it_done_or_not() {
+    let mut done = std::collections::BTreeSet::new();
+    for break_after_ms in [1, 3, 5, 7, 9, 11, 13, 15, 17] {
+        let mut profile = Profile::dav_like();
+        profile.latency = Duration::from_millis(10)..Duration::from_millis(11);
+        let case = case(1, profile);
+        let (world, server) = (case.world.clone(), case.server.clone());
+        case.world.spawn(Box::pin(async move {
+            world.sleep(Duration::from_millis(break_after_ms)).await;
+            server.line(Line::Down(OfflineReason::NoNetwork));
+        }));
+        let (at, meta) = (path("d"), meta());
+        assert!(is_gone(
+            &case.world.run_until(case.remote.create_folder(&at, &meta))
+        ));
+        case.world.run_until_idle(Duration::from_secs(1));
+        let is_there = case.server.user().exists("d");
+        assert_eq!(is_there, break_after_ms > 10, "the call arrives after 10 ms");
+        done.insert(is_there);
+    }
+    assert_eq!(done.len(), 2);
+}
+
+#[test]
 fn a_frozen_line_ends_calls_after_the_deadline() {
     let case = case(1, Profile::posix());
     case.server.line(Line::Frozen);

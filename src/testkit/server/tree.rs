@@ -11,11 +11,13 @@ use super::profile::{Mark, Profile};
 /// A number of a file, for ever its own in a [`Tree`] (what `file_id` shows may be used again).
 pub(super) type Ino = u64;
 
+/// By key (see [`Profile::key`]): the name as it was given, and where it leads.
+pub(super) type Entries = BTreeMap<Vec<u8>, (Vec<u8>, Ino)>;
+
 #[derive(Clone, Debug)]
 pub(super) enum Body {
     File(Arc<Vec<u8>>),
-    /// By key (see [`Profile::key`]): the name as it was given, and where it leads.
-    Folder(BTreeMap<Vec<u8>, (Vec<u8>, Ino)>),
+    Folder(Entries),
     Symlink(Arc<[u8]>),
     /// Fifo, device: its mode with the type.
     Special(u32),
@@ -132,14 +134,14 @@ impl Tree {
         }
     }
 
-    pub(super) fn folder(&self, ino: Ino) -> Result<&BTreeMap<Vec<u8>, (Vec<u8>, Ino)>> {
+    pub(super) fn folder(&self, ino: Ino) -> Result<&Entries> {
         match &self.node(ino).body {
             Body::Folder(entries) => Ok(entries),
             _ => Err(TreeError::NotFolder),
         }
     }
 
-    fn folder_mut(&mut self, ino: Ino) -> Result<&mut BTreeMap<Vec<u8>, (Vec<u8>, Ino)>> {
+    fn folder_mut(&mut self, ino: Ino) -> Result<&mut Entries> {
         match &mut self.node_mut(ino).body {
             Body::Folder(entries) => Ok(entries),
             _ => Err(TreeError::NotFolder),

@@ -42,6 +42,18 @@ pub async fn blocking<T: Send + 'static>(
     receiver.await.ok()
 }
 
+/// Runs a future where the world runs its tasks, whoever waits for it. `None` where it was given up.
+pub async fn on_world<T: Send + 'static>(
+    world: &Arc<dyn World>,
+    future: impl Future<Output = T> + Send + 'static,
+) -> Option<T> {
+    let (sender, receiver) = futures::channel::oneshot::channel();
+    world.spawn(Box::pin(async move {
+        let _ = sender.send(future.await);
+    }));
+    receiver.await.ok()
+}
+
 /// The first of the two to be done; `None` where the time ran out first.
 pub async fn timeout<T>(
     world: &Arc<dyn World>,

@@ -1,6 +1,6 @@
 //! The one place where the engine gets its remotes from.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_engine::remote::{Connector, Remote};
@@ -9,6 +9,7 @@ use holdfast_remotes::{Connectors, FileConnector};
 
 use crate::clash::Places;
 use crate::hidden::REMOTE_HELPER;
+use crate::places::follow;
 
 /// What `Service` hands to the engine: the remotes' connector behind a guard. `runtime` is private to
 /// this user.
@@ -47,6 +48,11 @@ impl Connector for Guarded {
 
     fn public_url(&self, url: &str) -> String {
         self.inner.public_url(url)
+    }
+
+    fn local_folder(&self, url: &str) -> Option<PathBuf> {
+        let folder = self.inner.local_folder(url)?;
+        Some(follow(&folder, self.places.mount.as_deref()))
     }
 
     fn remote(&self, url: &str, owner: &str) -> Result<Arc<dyn Remote>, String> {

@@ -85,6 +85,7 @@ impl Service {
                 store: options.paths.store.clone(),
                 boot_id: boot_id(),
                 owner: owner(),
+                default_owner: ids(),
                 mount: Some(dir.clone()),
             },
             Arc::new(RealWorld::new(runtime.handle().clone())),
@@ -204,6 +205,9 @@ fn runtime() -> Result<Runtime, HostError> {
 
 /// Everything belongs to the user who mounts, except where an engine runs as root.
 fn owner() -> Option<(u32, u32)> {
-    let uid = geteuid();
-    (!uid.is_root()).then(|| (uid.as_raw(), getegid().as_raw()))
+    (!geteuid().is_root()).then(ids)
+}
+
+fn ids() -> (u32, u32) {
+    (geteuid().as_raw(), getegid().as_raw())
 }

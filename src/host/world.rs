@@ -47,6 +47,14 @@ impl World for RealWorld {
     fn spawn(&self, task: Task) {
         self.runtime.spawn(task);
     }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
+        let done = self.runtime.spawn_blocking(work);
+        Box::pin(async move {
+            // A panic in it is told by whoever waits for its result.
+            let _ = done.await;
+        })
+    }
 }
 
 #[cfg(test)]

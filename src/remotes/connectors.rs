@@ -1,6 +1,7 @@
 //! From URLs to remotes: one list of schemes, which hosts put together.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use holdfast_engine::remote::{Connector, Remote};
@@ -50,6 +51,10 @@ impl Connector for Connectors {
         }
     }
 
+    fn local_folder(&self, url: &str) -> Option<PathBuf> {
+        self.find(url).ok()?.local_folder(url)
+    }
+
     fn remote(&self, url: &str, owner: &str) -> Result<Arc<dyn Remote>, String> {
         self.find(url)?.remote(url, owner)
     }
@@ -96,6 +101,10 @@ impl Connector for FileConnector {
 
     fn public_url(&self, url: &str) -> String {
         url.to_owned()
+    }
+
+    fn local_folder(&self, url: &str) -> Option<PathBuf> {
+        file_url::parse(url).ok()
     }
 
     fn remote(&self, url: &str, owner: &str) -> Result<Arc<dyn Remote>, String> {

@@ -44,6 +44,10 @@ impl FakeConnector {
 }
 
 impl Connector for FakeConnector {
+    fn local_folder(&self, _url: &str) -> Option<std::path::PathBuf> {
+        None
+    }
+
     fn check(&self, url: &str) -> Result<(), String> {
         self.find(url).map(drop)
     }

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::store::persist::StoreError;
 use crate::store::rows::{Entry, Item, Location};
 use crate::sync::{Worker, empty_item};
-use crate::world::timeout;
+use crate::world::{on_world, timeout};
 
 use super::core::Handle;
 use super::{Answer, Error};
@@ -65,12 +65,16 @@ impl Handle {
             .connector
             .remote(url, &self.0.sync.owner())
             .map_err(Error::failed)?;
-        let connected = remote.connect().await;
-        let root = match connected {
-            Ok(_) => remote.stat(&crate::model::LocPath::root()).await,
-            Err(error) => Err(error),
-        };
-        remote.disconnect().await;
+        let root = on_world(self.0.store.world(), async move {
+            let root = match remote.connect().await {
+                Ok(_) => remote.stat(&crate::model::LocPath::root()).await,
+                Err(error) => Err(error),
+            };
+            remote.disconnect().await;
+            root
+        })
+        .await
+        .ok_or_else(|| Error::failed("the engine is closing"))?;
         let root =
             root.map_err(|error| Error::failed(format!("{} cannot be used: {error}", self.public(url))))?;
         let location = self.add_rows(name, url, root)?;

@@ -66,7 +66,6 @@ struct Inside {
 #[derive(Debug)]
 pub enum Stopped {
     Remote(RemoteError),
-    Store(crate::store::persist::StoreError),
 }
 
 /// What the brake stopped.
@@ -266,10 +265,6 @@ fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observati
 }
 
 impl Observation {
-    pub fn is_empty(&self) -> bool {
-        self.changed.is_empty() && self.missing.is_empty() && self.fresh.is_empty()
-    }
-
     /// Whether so much is missing that a person should be asked first: an emptied root, or more
     /// than half of what is known and at least a hundred.
     pub fn braked(&self, store: &Store, location: LocationId) -> Option<Braked> {

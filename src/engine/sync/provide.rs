@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::fileops::{Caller, Need, Op, OpError, Provider};
 use crate::model::{ContentId, ItemId, NodeId, Side};
-use crate::world::timeout;
+use crate::world::{on_world, timeout};
 
 use super::Sync;
 use super::fetch::{Failure, Source};
@@ -39,14 +39,17 @@ impl Provider for Sync {
                 OnMiss::Fail => return Err(OpError::Unreachable),
             }
         }
-        let work = async {
+        let (wanting, need) = (worker.clone(), need.clone());
+        let work = async move {
             match need {
-                Need::Listing(_) => list(&worker, item).await,
-                Need::Bytes { content, range, .. } => fetch(&worker, item, *content, range.clone()).await,
+                Need::Listing(_) => list(&wanting, item).await,
+                Need::Bytes { content, range, .. } => fetch(&wanting, item, content, range).await,
             }
         };
-        match timeout(&self.world, DEADLINE, work).await {
-            Some(result) => result,
+        // Remotes live in the engine's own runtime, and programs wait in threads of the mount.
+        match timeout(&self.world, DEADLINE, on_world(&self.world, work)).await {
+            Some(Some(result)) => result,
+            Some(None) => Err(OpError::Unreachable),
             None => Err(OpError::TimedOut),
         }
     }

@@ -76,10 +76,8 @@ pub(super) enum End {
 
 impl From<Stopped> for End {
     fn from(stopped: Stopped) -> End {
-        match stopped {
-            Stopped::Remote(error) => End::Lost(error),
-            Stopped::Store(error) => End::Store(error),
-        }
+        let Stopped::Remote(error) = stopped;
+        End::Lost(error)
     }
 }
 

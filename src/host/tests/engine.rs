@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use holdfast_bus::{Client, Commands, Server, ServerOptions};
@@ -12,6 +13,10 @@ use holdfast_host::RealWorld;
 struct NoServers;
 
 impl Connector for NoServers {
+    fn local_folder(&self, _url: &str) -> Option<PathBuf> {
+        None
+    }
+
     fn check(&self, _: &str) -> Result<(), String> {
         Err("no servers".into())
     }
@@ -34,6 +39,7 @@ fn a_client_sees_the_engine() {
         Options {
             store: dir.path().join("store"),
             boot_id: [1; 16],
+            default_owner: (0, 0),
             owner: Some((1000, 1000)),
             mount: Some("/nowhere/Holdfast".into()),
         },

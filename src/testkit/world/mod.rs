@@ -142,6 +142,10 @@ impl World for SimWorld {
     fn spawn(&self, task: Task) {
         self.shared.spawn(LifeId::WORLD, task);
     }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
+        Box::pin(async move { work() })
+    }
 }
 
 /// One run of an engine in a [`SimWorld`]: hand it to the engine, then `end` it as a kill would.
@@ -173,6 +177,10 @@ impl World for Life {
     }
     fn spawn(&self, task: Task) {
         self.shared.spawn(self.id, task);
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
+        Box::pin(async move { work() })
     }
 }
 

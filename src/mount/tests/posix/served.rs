@@ -91,6 +91,7 @@ fn engine(folder: &Path, place: &Path) -> Engine {
     let options = Options {
         store: folder.join("store"),
         boot_id: [7; 16],
+        default_owner: (0, 0),
         owner: None,
         mount: Some(place.to_owned()),
     };

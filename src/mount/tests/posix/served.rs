@@ -93,6 +93,10 @@ fn engine(folder: &Path, place: &Path) -> Engine {
         boot_id: [7; 16],
         default_owner: (0, 0),
         owner: None,
+        default_owner: (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        ),
         mount: Some(place.to_owned()),
     };
     let world: Arc<dyn World> = Arc::new(RealWorld::new());

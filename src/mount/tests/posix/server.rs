@@ -26,6 +26,10 @@ impl Connector for EmptyServer {
         url.to_owned()
     }
 
+    fn local_folder(&self, _: &str) -> Option<std::path::PathBuf> {
+        None
+    }
+
     fn remote(&self, _: &str, _: &str) -> Result<Arc<dyn Remote>, String> {
         Ok(Arc::new(EmptyServer))
     }

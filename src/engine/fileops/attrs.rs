@@ -48,14 +48,17 @@ impl Fileops {
                 SetTime::Now => now,
                 SetTime::To(time) => time,
             };
-            let nothing = set.mode.is_none()
-                && set.uid.is_none()
-                && set.gid.is_none()
-                && set.atime.is_none()
-                && set.mtime.is_none();
-            if !nothing {
+            // Nothing at all is `chown` to nobody: it clears set-id bits all the same.
+            let chown = set.uid.is_some() || set.gid.is_some() || *set == SetAttr::default();
+            let only_size = set.size.is_some()
+                && *set
+                    == SetAttr {
+                        size: set.size,
+                        ..SetAttr::default()
+                    };
+            if !only_size {
                 tx.edit_node(node, |row| {
-                    if (set.uid.is_some() || set.gid.is_some()) && row.kind != Kind::Folder {
+                    if chown && row.kind != Kind::Folder {
                         row.mode = without_set_ids(row.mode);
                     }
                     row.mode = set.mode.map_or(row.mode, |m| m & 0o7777);

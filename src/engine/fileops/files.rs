@@ -222,6 +222,10 @@ impl Fileops {
         self.store().write(|tx| {
             let size = content.size();
             let now = tx.now();
+            let set_ids = tx
+                .tree()
+                .node(node)
+                .is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
             tx.edit_node(node, |row| {
                 row.size = size;
                 row.mtime = now;
@@ -231,6 +235,10 @@ impl Fileops {
                     row.mode = without_set_ids(row.mode);
                 }
             });
+            if kill_suid && set_ids {
+                // The kernel asks again for `stat`, but not before it runs the file.
+                tx.invalidate_node(node);
+            }
             if row_changed {
                 tx.touch_content(content.id());
             }

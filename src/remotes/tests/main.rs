@@ -2,6 +2,7 @@
 //!
 //! What cannot run on a machine prints `SKIPPED:` and why.
 
+mod figures;
 mod local;
 mod process;
 mod races;

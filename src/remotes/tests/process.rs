@@ -178,10 +178,7 @@ async fn a_helper_ends_with_its_engine() {
         .map(|word| format!("'{}'", word.to_str().unwrap()))
         .collect();
     // The shell stands for the engine; `sleep` holds the pipe open beyond its end.
-    let script = format!(
-        "sleep 1000 | {{ {} & wait; }} & echo started; wait",
-        quoted.join(" ")
-    );
+    let script = format!("sleep 1000 | {{ exec 3<&0; {} <&3 & wait; }}", quoted.join(" "));
     let mut engine = Command::new("/bin/sh")
         .args(["-c", &script])
         .stdout(Stdio::null())

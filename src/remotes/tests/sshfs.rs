@@ -152,10 +152,14 @@ impl Mounted {
         let from = format!("fx:{}/export", dir.display());
         let config = format!("ssh_command=ssh -F {}/ssh_config", dir.display());
         let options = "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0";
-        run(
-            "sshfs",
-            &["-o", &config, "-o", options, &from, self.mnt().to_str().unwrap()],
-        )?;
+        let mount = |options: &str| {
+            run(
+                "sshfs",
+                &["-o", &config, "-o", options, &from, self.mnt().to_str().unwrap()],
+            )
+        };
+        // Some versions refuse links that lead outside, others do not know the option for that.
+        mount(&format!("{options},no_contain_symlinks")).or_else(|_| mount(options))?;
         self.mounted = true;
         Ok(())
     }
@@ -223,7 +227,7 @@ impl Drop for Mounted {
 }
 
 /// Fields go in their order: first the remote, then the mount.
-struct Sshfs {
+pub struct Sshfs {
     subject: Subject,
     _server: Mounted,
 }
@@ -234,7 +238,7 @@ impl Fixture for Sshfs {
     }
 }
 
-async fn fixture() -> Option<Sshfs> {
+pub async fn fixture() -> Option<Sshfs> {
     let server = Mounted::new().await?;
     let remote = server.remote(server.options(PATIENT));
     let capabilities = remote.connect().await.unwrap();

@@ -43,7 +43,9 @@ impl Upload {
         let (folder, name) = place.parent(&request.path)?;
         match &request.replaces {
             None => guard::absent(place, &folder, &name)?,
-            Some(version) => drop(guard::is(place, &folder, &name, version)?),
+            Some(version) => {
+                guard::is(place, &folder, &name, version)?;
+            }
         }
         // An exchange puts the old content under this name.
         let swaps = request.replaces.is_some() && Place::is(&place.rename_flags);

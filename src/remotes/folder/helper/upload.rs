@@ -131,7 +131,7 @@ impl Upload {
         let Some(version) = &self.request.replaces else {
             return Ok(());
         };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let old =
             rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()).map_err(errno::failure)?;
         if rustix::fs::ioctl_ficlone(&self.fd, &old).is_err() {

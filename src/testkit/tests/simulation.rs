@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use holdfast_testkit::simulation::{Ended, Plant, Plan, run};
+use holdfast_testkit::simulation::{Ended, Plan, Plant, run};
 
 /// Seeds that failed once, each with what it found.
 const REGRESSIONS: &[(u64, &str)] = &[];
@@ -22,7 +22,11 @@ fn seeds() -> Range<u64> {
         let (from, to) = text.split_once("..").expect("HOLDFAST_SEEDS=from..to");
         return from.parse().unwrap()..to.parse().unwrap();
     }
-    if std::env::var("HOLDFAST_LONG").is_ok() { MANY } else { FEW }
+    if std::env::var("HOLDFAST_LONG").is_ok() {
+        MANY
+    } else {
+        FEW
+    }
 }
 
 fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
@@ -35,7 +39,10 @@ fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
             let plan = Plan::draw(seed).words();
-            Err(format!("seed {seed} ({plan}):\n  panicked: {}", text.unwrap_or_default()))
+            Err(format!(
+                "seed {seed} ({plan}):\n  panicked: {}",
+                text.unwrap_or_default()
+            ))
         }
     }
 }
@@ -83,7 +90,10 @@ fn nothing_is_lost() {
     }
     if let Some((_, first)) = failures.first_key_value() {
         let seeds: Vec<&u64> = failures.keys().collect();
-        panic!("{} seeds failed: {seeds:?}; the first one:\n{first}", failures.len());
+        panic!(
+            "{} seeds failed: {seeds:?}; the first one:\n{first}",
+            failures.len()
+        );
     }
 }
 

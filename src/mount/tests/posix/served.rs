@@ -91,7 +91,6 @@ fn engine(folder: &Path, place: &Path) -> Engine {
     let options = Options {
         store: folder.join("store"),
         boot_id: [7; 16],
-        default_owner: (0, 0),
         owner: None,
         default_owner: (
             rustix::process::geteuid().as_raw(),

@@ -14,10 +14,6 @@ fn gone<T>() -> Result<T, RemoteError> {
 }
 
 impl Connector for EmptyServer {
-    fn local_folder(&self, _url: &str) -> Option<std::path::PathBuf> {
-        None
-    }
-
     fn check(&self, _: &str) -> Result<(), String> {
         Ok(())
     }

@@ -48,10 +48,6 @@ impl World for RealWorld {
         RandomState::new().build_hasher().finish()
     }
 
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
-        Box::pin(async move { work() })
-    }
-
     fn spawn(&self, task: Task) {
         self.pool.spawn_ok(task);
     }

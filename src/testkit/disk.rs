@@ -9,6 +9,7 @@ use std::io;
 use std::sync::Arc;
 
 use holdfast_engine::model::{ContentId, HistoryId, ItemId, LocationId, NodeId, StashId};
+use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::store::persist::{Database, Journal, StoreError};
 use holdfast_engine::store::rows::{
     ContentRow, Delta, Happened, History, Item, Location, Node, Rows, Stashed,
@@ -29,6 +30,17 @@ impl DiskFiles for () {
     fn kill(&self) {}
     fn crash(&self) {}
     fn set_full(&self, _full: bool) {}
+}
+
+impl DiskFiles for Arc<MemFiles> {
+    /// The kernel has what was written.
+    fn kill(&self) {}
+    fn crash(&self) {
+        MemFiles::crash(self);
+    }
+    fn set_full(&self, full: bool) {
+        self.set_capacity(if full { 0 } else { u64::MAX });
+    }
 }
 
 /// Cheap to clone; all clones are one disk.
@@ -129,6 +141,16 @@ impl<F: DiskFiles> SimDisk<F> {
     pub fn kill_after(&self, writes: u64) {
         let mut state = self.state.lock();
         state.kill_before = Some(state.writes + writes);
+    }
+
+    /// Takes `kill_after` back.
+    pub fn spare(&self) {
+        self.state.lock().kill_before = None;
+    }
+
+    /// The last journal record that a crash of the machine leaves.
+    pub fn committed(&self) -> u64 {
+        self.state.lock().committed
     }
 
     /// Whether the engine that has the disk open is dead, by `kill_after` say.

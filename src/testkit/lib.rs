@@ -31,6 +31,7 @@ mod disk;
 pub mod local;
 mod rng;
 pub mod server;
+pub mod simulation;
 mod snapshot;
 mod source;
 mod words;

@@ -9,6 +9,7 @@
 //! the engine forgets shows as a wrong read through [`Kernel`], as it would to a real program.
 
 mod audit;
+mod copy;
 mod fileops;
 mod fs;
 mod kernel;
@@ -19,6 +20,7 @@ mod random;
 mod step;
 mod tree;
 
+pub use copy::{Copied, copy_of};
 pub use fs::{CALLER, LocalFs, Op, snapshot};
 pub use kernel::Kernel;
 pub use model::ModelFs;

@@ -35,6 +35,14 @@ impl ModelFs {
         }
     }
 
+    pub(super) fn on(tree: Tree, world: &Arc<dyn World>) -> ModelFs {
+        ModelFs {
+            tree: Arc::new(Mutex::new(tree)),
+            world: world.clone(),
+            told: async_channel::unbounded(),
+        }
+    }
+
     /// Changes a file's bytes behind the kernel's back, as news from a server would; `told` says
     /// whether the kernel hears of it.
     pub fn change_behind(&self, node: NodeId, content: &[u8], told: bool) {
@@ -42,6 +50,11 @@ impl ModelFs {
         if told {
             self.tell(Invalidation::Node(node));
         }
+    }
+
+    /// The bytes of a file.
+    pub fn content(&self, node: NodeId) -> Option<Vec<u8>> {
+        self.tree.lock().file_mut(node.0).ok().map(|bytes| bytes.clone())
     }
 
     /// Sends the kernel a message.

@@ -35,6 +35,33 @@ impl Program {
         self.slots.keys().copied().collect()
     }
 
+    /// The files that it has open.
+    pub fn open_nodes(&self) -> Vec<NodeId> {
+        self.slots.values().map(|open| open.node).collect()
+    }
+
+    /// The files that it has open and may write.
+    pub fn written_nodes(&self) -> Vec<NodeId> {
+        let written = self.slots.values().filter(|open| open.write);
+        written.map(|open| open.node).collect()
+    }
+
+    /// The same program on another kernel, where its files have other numbers.
+    pub async fn mirrored(&self, kernel: &Arc<Kernel>, nodes: &BTreeMap<NodeId, NodeId>) -> Op<Program> {
+        let mut mirrored = Program::new(kernel);
+        for (slot, open) in &self.slots {
+            let node = *nodes.get(&open.node).ok_or(OpError::Stale)?;
+            let mode = OpenMode {
+                write: open.write,
+                truncate: false,
+            };
+            let handle = kernel.open(node, mode).await?.handle;
+            let write = open.write;
+            mirrored.slots.insert(*slot, Open { node, handle, write });
+        }
+        Ok(mirrored)
+    }
+
     /// The program is gone: all its files are closed.
     pub fn exit(&mut self) {
         for (_, open) in std::mem::take(&mut self.slots) {

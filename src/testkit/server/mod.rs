@@ -19,7 +19,7 @@ mod user;
 use std::sync::Arc;
 
 use futures::channel::oneshot;
-use holdfast_engine::model::{LocPath, Time};
+use holdfast_engine::model::{LocPath, Meta, Name, Time};
 use holdfast_engine::remote::Hint;
 use holdfast_engine::world::World;
 use parking_lot::Mutex;
@@ -199,6 +199,30 @@ impl FakeServer {
     /// What was changed through connections until now, oldest first.
     pub fn effects(&self) -> Vec<Effect> {
         self.inner.state.lock().effects.clone()
+    }
+
+    /// Every file with its mark and its bytes, as a client could see it now.
+    pub fn files(&self) -> Vec<(LocPath, Meta, Arc<Vec<u8>>)> {
+        let state = self.inner.state.lock();
+        let mut found = Vec::new();
+        let mut folders = vec![(LocPath::root(), state.tree.root())];
+        while let Some((at, folder)) = folders.pop() {
+            let Ok(entries) = state.tree.folder(folder) else {
+                continue;
+            };
+            for (name, ino) in entries.values() {
+                let Ok(name) = Name::new(name) else { continue };
+                let path = at.join(&name);
+                match &state.tree.node(*ino).body {
+                    tree::Body::Folder(_) => folders.push((path, *ino)),
+                    tree::Body::File(content) => {
+                        found.push((path, state.tree.meta(*ino, &state.profile), content.clone()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
     }
 
     pub fn traffic(&self) -> Traffic {

@@ -1,0 +1,126 @@
+//! Whole engines, one seed each. `HOLDFAST_SEEDS=from..to` runs those, `HOLDFAST_LONG=1` many.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use holdfast_testkit::simulation::{Ended, Plan, Plant, run};
+
+/// Seeds that failed once, each with what it found.
+const REGRESSIONS: &[(u64, &str)] = &[];
+
+/// Seeds of each run in continuous integration.
+const FEW: Range<u64> = 0..300;
+const MANY: Range<u64> = 0..20_000;
+
+fn seeds() -> Range<u64> {
+    if let Ok(text) = std::env::var("HOLDFAST_SEEDS") {
+        let (from, to) = text.split_once("..").expect("HOLDFAST_SEEDS=from..to");
+        return from.parse().unwrap()..to.parse().unwrap();
+    }
+    if std::env::var("HOLDFAST_LONG").is_ok() {
+        MANY
+    } else {
+        FEW
+    }
+}
+
+fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
+    match catch_unwind(AssertUnwindSafe(|| run(seed, plant))) {
+        Ok(Ok(ended)) => Ok(ended),
+        Ok(Err(failure)) => Err(failure.to_string()),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .cloned()
+                .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
+            let plan = Plan::draw(seed).words();
+            Err(format!(
+                "seed {seed} ({plan}):\n  panicked: {}",
+                text.unwrap_or_default()
+            ))
+        }
+    }
+}
+
+#[test]
+fn nothing_is_lost() {
+    let seeds = seeds();
+    let next = AtomicU64::new(seeds.start);
+    let failures = Mutex::new(BTreeMap::new());
+    let done = AtomicU64::new(0);
+    let conflicts = AtomicU64::new(0);
+    let began = std::time::Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Relaxed);
+                    if !seeds.contains(&seed) {
+                        return;
+                    }
+                    match try_run(seed, Plant::None) {
+                        Ok(ended) => {
+                            conflicts.fetch_add(ended.conflicts as u64, Relaxed);
+                        }
+                        Err(text) => {
+                            failures.lock().unwrap().insert(seed, text);
+                        }
+                    }
+                    done.fetch_add(1, Relaxed);
+                }
+            });
+        }
+    });
+    let minutes = began.elapsed().as_secs_f64() / 60.0;
+    println!(
+        "{} runs, {:.0} a minute, {} conflicts",
+        done.load(Relaxed),
+        done.load(Relaxed) as f64 / minutes,
+        conflicts.load(Relaxed)
+    );
+    let failures = failures.into_inner().unwrap();
+    for text in failures.values() {
+        let short: Vec<&str> = text.lines().take(6).collect();
+        println!("{}", short.join("\n"));
+    }
+    if let Some((_, first)) = failures.first_key_value() {
+        let seeds: Vec<&u64> = failures.keys().collect();
+        panic!(
+            "{} seeds failed: {seeds:?}; the first one:\n{first}",
+            failures.len()
+        );
+    }
+}
+
+#[test]
+fn what_failed_once_does_not_fail_again() {
+    for (seed, what) in REGRESSIONS {
+        if let Err(text) = try_run(*seed, Plant::None) {
+            panic!("{what}\n{text}");
+        }
+    }
+}
+
+#[test]
+fn one_seed_is_one_run() {
+    for seed in 0..12 {
+        let (first, second) = (try_run(seed, Plant::None), try_run(seed, Plant::None));
+        assert_eq!(first, second, "seed {seed}");
+    }
+}
+
+#[test]
+fn planted_bugs_are_found() {
+    for plant in Plant::ALL {
+        let found = (0..400).find(|seed| try_run(*seed, plant).is_err());
+        match found {
+            Some(seed) => println!("{plant:?}: found by seed {seed}"),
+            None => panic!("{plant:?} is not found"),
+        }
+    }
+}

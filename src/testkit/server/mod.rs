@@ -207,7 +207,9 @@ impl FakeServer {
         let mut found = Vec::new();
         let mut folders = vec![(LocPath::root(), state.tree.root())];
         while let Some((at, folder)) = folders.pop() {
-            let Ok(entries) = state.tree.folder(folder) else { continue };
+            let Ok(entries) = state.tree.folder(folder) else {
+                continue;
+            };
             for (name, ino) in entries.values() {
                 let Ok(name) = Name::new(name) else { continue };
                 let path = at.join(&name);

@@ -10,13 +10,16 @@ use crate::server::Line;
 
 /// Rounds of sync and decisions until all must be at rest.
 const ROUNDS: usize = 24;
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(150);
 
 impl Run {
     pub fn agreement(&mut self, scene: &mut Scene) {
         scene.machine.world.trace(|| "--- all is healed".into());
         scene.machine.server.line(Line::Up);
-        scene.machine.server.faults(|faults| *faults = crate::server::Faults::default());
+        scene
+            .machine
+            .server
+            .faults(|faults| *faults = crate::server::Faults::default());
         scene.machine.disk.spare();
         scene.machine.disk.set_full(false);
         scene.program.exit();
@@ -67,7 +70,8 @@ impl Run {
         }
         self.wrong.extend(open_items(scene));
         for path in scene.machine.server.user().temporaries() {
-            self.wrong.push(format!("a temporary name is left on the server: {path}"));
+            self.wrong
+                .push(format!("a temporary name is left on the server: {path}"));
         }
         scene.ledger.nothing_lost(&scene.machine, &local, &mut self.wrong);
         if self.plan.lone && !scene.stale {
@@ -85,7 +89,8 @@ impl Run {
         }
         scene.machine.invalidate();
         for line in scene.machine.up.kernel.audit() {
-            self.wrong.push(format!("the kernel tells programs wrongly: {line}"));
+            self.wrong
+                .push(format!("the kernel tells programs wrongly: {line}"));
         }
     }
 
@@ -98,11 +103,13 @@ impl Run {
             let effects = scene.machine.server.effects();
             for effect in &effects[before.1..] {
                 let path = String::from_utf8_lossy(&effect.path).into_owned();
-                self.wrong.push(format!("at rest, and yet: {} {path}", effect.call));
+                self.wrong
+                    .push(format!("at rest, and yet: {} {path}", effect.call));
             }
         }
         if before.0 != after.0 {
-            self.wrong.push("at rest, and yet a round changed the trees".into());
+            self.wrong
+                .push("at rest, and yet a round changed the trees".into());
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::server::Line;
 
 /// A command is given up after so long.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(150);
 
 #[derive(Clone, Copy)]
 enum Deed {
@@ -74,11 +74,15 @@ impl Run {
                 }
             }
             Deed::Time => {
-                let time = self.rng.duration(&(Duration::from_millis(1)..Duration::from_secs(5)));
+                let time = self
+                    .rng
+                    .duration(&(Duration::from_millis(1)..Duration::from_secs(5)));
                 self.time(scene, time);
             }
             Deed::LongTime => {
-                let time = self.rng.duration(&(Duration::from_secs(5)..Duration::from_secs(200)));
+                let time = self
+                    .rng
+                    .duration(&(Duration::from_secs(5)..Duration::from_secs(200)));
                 self.time(scene, time);
             }
             Deed::Line => self.line(scene),
@@ -92,7 +96,10 @@ impl Run {
             Deed::KillSoon => {
                 let writes = 1 + self.rng.below(40);
                 scene.machine.disk.kill_after(writes);
-                scene.machine.world.trace(|| format!("to be killed after {writes} writes"));
+                scene
+                    .machine
+                    .world
+                    .trace(|| format!("to be killed after {writes} writes"));
             }
             Deed::Crash => self.restart(scene, true),
             Deed::Full => {
@@ -106,14 +113,20 @@ impl Run {
             Deed::Resolve => self.resolve(scene, false),
             Deed::Undo => {
                 let undone = scene.machine.ask(LIMIT, scene.machine.handle().undo(None));
-                let text = format!("undo: {:?}", undone.map(|u| u.map(|u| u.what).map_err(|e| e.to_string())));
+                let text = format!(
+                    "undo: {:?}",
+                    undone.map(|u| u.map(|u| u.what).map_err(|e| e.to_string()))
+                );
                 scene.machine.world.trace(|| text);
                 scene.stale = true;
             }
             Deed::Evict => {
                 let handle = scene.machine.handle();
                 let freed = scene.machine.ask(LIMIT, handle.evict(&target(LocPath::root())));
-                scene.machine.world.trace(|| format!("evict: {:?}", freed.map(|f| f.ok())));
+                scene
+                    .machine
+                    .world
+                    .trace(|| format!("evict: {:?}", freed.map(|f| f.ok())));
             }
             Deed::Forget => scene.machine.up.kernel.drop_caches(),
         }
@@ -136,7 +149,11 @@ impl Run {
     fn faults(&mut self, scene: &mut Scene) {
         let per_mille = |rng: &mut Rng| rng.weighted(&[(3, 0), (2, 20), (1, 150)]);
         let (lost, breaks) = (per_mille(&mut self.rng), per_mille(&mut self.rng));
-        let races = if self.plan.races { self.rng.weighted(&[(1, 0), (1, 300)]) } else { 0 };
+        let races = if self.plan.races {
+            self.rng.weighted(&[(1, 0), (1, 300)])
+        } else {
+            0
+        };
         scene.machine.server.faults(|faults| {
             faults.lost_answers = lost;
             faults.breaks = breaks;
@@ -154,14 +171,19 @@ impl Run {
         } else {
             scene.machine.ask(LIMIT, handle.online(Some(LOCATION)))
         };
-        let text = format!("offline by hand: {offline} {:?}", done.map(|d| d.map_err(|e| e.to_string())));
+        let text = format!(
+            "offline by hand: {offline} {:?}",
+            done.map(|d| d.map_err(|e| e.to_string()))
+        );
         scene.machine.world.trace(|| text);
     }
 
     /// Whether nothing is left to do.
     pub fn sync(&mut self, scene: &mut Scene) -> String {
         let handle = scene.machine.handle();
-        let outcome = scene.machine.ask(LIMIT * 2, handle.sync(Some(LOCATION), true, Some(LIMIT)));
+        let outcome = scene
+            .machine
+            .ask(LIMIT * 2, handle.sync(Some(LOCATION), true, Some(LIMIT)));
         let text = match outcome {
             Some(Ok(outcome)) => format!("{outcome:?}"),
             Some(Err(error)) => error.to_string(),
@@ -189,15 +211,26 @@ impl Run {
                 kind: None,
             },
         };
-        let preview = scene.machine.ask(LIMIT, handle.resolve(&selection, &choice, true));
-        let done = scene.machine.ask(LIMIT, handle.resolve(&selection, &choice, false));
+        let preview = scene
+            .machine
+            .ask(LIMIT, handle.resolve(&selection, &choice, true));
+        let done = scene
+            .machine
+            .ask(LIMIT, handle.resolve(&selection, &choice, false));
         match (preview, done) {
             (Some(Ok(preview)), Some(Ok(done))) => {
                 if preview.len() != done.len() {
-                    self.wrong.push("a preview counted other conflicts than were decided".into());
+                    self.wrong
+                        .push("a preview counted other conflicts than were decided".into());
                 }
                 for report in &done {
-                    let text = format!("decide {} ({}) {}: {}", report.path, report.kind.word(), report.choice, report.message);
+                    let text = format!(
+                        "decide {} ({}) {}: {}",
+                        report.path,
+                        report.kind.word(),
+                        report.choice,
+                        report.message
+                    );
                     scene.machine.world.trace(|| text);
                 }
             }

@@ -114,7 +114,10 @@ impl Ledger {
         if let Some(after) = &effect.after {
             let after = digest(after);
             if !self.ever.contains(&after) {
-                wrong.push(format!("{} {path}: these bytes were never in the tree here", effect.call));
+                wrong.push(format!(
+                    "{} {path}: these bytes were never in the tree here",
+                    effect.call
+                ));
             }
             self.known.insert(after);
         }
@@ -137,7 +140,14 @@ impl Ledger {
         there.extend(versions(&machine.server.tree()));
         there.extend(Self::stashed(machine));
         // What was on the server and went from it went by the second user's hand.
-        there.extend(machine.server.effects().iter().filter_map(|e| e.after.as_ref()).map(|a| digest(a)));
+        there.extend(
+            machine
+                .server
+                .effects()
+                .iter()
+                .filter_map(|e| e.after.as_ref())
+                .map(|a| digest(a)),
+        );
         for lost in self.must.difference(&there) {
             wrong.push(format!(
                 "a version that the program wrote is nowhere: {}",

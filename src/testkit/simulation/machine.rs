@@ -109,7 +109,9 @@ impl Machine {
     /// The local tree; fetches what is not here.
     pub fn whole_tree(&self) -> Result<Snapshot, String> {
         let fs: &dyn LocalFs = &*self.up.kernel.fs;
-        let tree = self.world.run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
+        let tree = self
+            .world
+            .run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
         tree.ok_or("the tree is not here after ten minutes")?
             .map_err(|error| format!("the tree cannot be read: {error}"))
     }
@@ -136,7 +138,13 @@ fn start(
         owner: (1000, 1000),
         background: false,
     };
-    let engine = Engine::on(parts, Some((1000, 1000)), None, "0badcafe".into(), connector.clone());
+    let engine = Engine::on(
+        parts,
+        Some((1000, 1000)),
+        None,
+        "0badcafe".into(),
+        connector.clone(),
+    );
     let engine = engine.map_err(|error| format!("the engine does not start: {error}"))?;
     Ok((life, engine))
 }

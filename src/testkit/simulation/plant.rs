@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use holdfast_engine::model::{ItemId};
+use holdfast_engine::model::ItemId;
 use holdfast_engine::remote::Connector;
 use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::store::persist::{Database, Files, Journal, StoreError, StoreFile};
@@ -150,7 +150,12 @@ impl Files for Forgetful {
     fn list(&self) -> std::io::Result<Vec<u64>> {
         self.0.list()
     }
-    fn copy(&self, from: &dyn StoreFile, to: &dyn StoreFile, range: std::ops::Range<u64>) -> std::io::Result<()> {
+    fn copy(
+        &self,
+        from: &dyn StoreFile,
+        to: &dyn StoreFile,
+        range: std::ops::Range<u64>,
+    ) -> std::io::Result<()> {
         self.0.copy(from, to, range)
     }
     fn sync(&self, _files: &[Arc<dyn StoreFile>]) -> std::io::Result<()> {

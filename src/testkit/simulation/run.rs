@@ -191,7 +191,11 @@ impl Run {
         let after = scene.oracle.tree();
         let hindered = matches!(
             outcome,
-            Err(OpError::NoSpace | OpError::Unreachable | OpError::TimedOut | OpError::Stale | OpError::NotHere(_))
+            Err(OpError::NoSpace
+                | OpError::Unreachable
+                | OpError::TimedOut
+                | OpError::Stale
+                | OpError::NotHere(_))
         );
         if hindered || waited || scene.oracle.hazy {
             if matches!(outcome, Err(OpError::NoSpace)) {
@@ -266,7 +270,8 @@ impl Run {
             }
         }
         for line in scene.machine.up.kernel.audit() {
-            self.wrong.push(format!("the kernel tells programs wrongly: {line}"));
+            self.wrong
+                .push(format!("the kernel tells programs wrongly: {line}"));
         }
         let handle = scene.machine.handle();
         let tree = handle.store().read();
@@ -275,7 +280,10 @@ impl Run {
                 && self.plan.lone
             {
                 let path = tree.known_path(item.id).unwrap_or_default();
-                self.wrong.push(format!("a conflict with nobody at {path}: {}", conflict.kind.word()));
+                self.wrong.push(format!(
+                    "a conflict with nobody at {path}: {}",
+                    conflict.kind.word()
+                ));
             }
         }
     }
@@ -286,7 +294,11 @@ impl Plan {
     pub fn comparable(&self, tree: Snapshot) -> Snapshot {
         let tree = tree.without_times();
         let can = &self.profile.capabilities;
-        let tree = if can.modes && !self.headstrong { tree } else { tree.without_modes() };
+        let tree = if can.modes && !self.headstrong {
+            tree
+        } else {
+            tree.without_modes()
+        };
         if can.xattrs { tree } else { tree.without_xattrs() }
     }
 }
@@ -310,7 +322,10 @@ fn readable(step: &Step) -> String {
             truncate,
             create,
             ..
-        } => format!("open {} in {slot} write={write} truncate={truncate} create={create}", text(path)),
+        } => format!(
+            "open {} in {slot} write={write} truncate={truncate} create={create}",
+            text(path)
+        ),
         Step::Rename { from, to, mode } => format!("rename {} to {} {mode:?}", text(from), text(to)),
         Step::Link { existing, path } => format!("link {} as {}", text(existing), text(path)),
         Step::Unlink { path } => format!("unlink {}", text(path)),

@@ -8,7 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use holdfast_testkit::simulation::{Ended, Plant, Plan, run};
+use holdfast_testkit::simulation::{Ended, Plan, Plant, run};
 
 /// Seeds that failed once, each with what it found.
 const REGRESSIONS: &[(u64, &str)] = &[];
@@ -17,12 +17,19 @@ const REGRESSIONS: &[(u64, &str)] = &[];
 const FEW: Range<u64> = 0..300;
 const MANY: Range<u64> = 0..20_000;
 
+/// A run takes a fraction of a second.
+const HANGS: std::time::Duration = std::time::Duration::from_secs(60);
+
 fn seeds() -> Range<u64> {
     if let Ok(text) = std::env::var("HOLDFAST_SEEDS") {
         let (from, to) = text.split_once("..").expect("HOLDFAST_SEEDS=from..to");
         return from.parse().unwrap()..to.parse().unwrap();
     }
-    if std::env::var("HOLDFAST_LONG").is_ok() { MANY } else { FEW }
+    if std::env::var("HOLDFAST_LONG").is_ok() {
+        MANY
+    } else {
+        FEW
+    }
 }
 
 fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
@@ -35,7 +42,10 @@ fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
             let plan = Plan::draw(seed).words();
-            Err(format!("seed {seed} ({plan}):\n  panicked: {}", text.unwrap_or_default()))
+            Err(format!(
+                "seed {seed} ({plan}):\n  panicked: {}",
+                text.unwrap_or_default()
+            ))
         }
     }
 }
@@ -48,7 +58,19 @@ fn nothing_is_lost() {
     let done = AtomicU64::new(0);
     let conflicts = AtomicU64::new(0);
     let began = std::time::Instant::now();
+    let under_way: Mutex<BTreeMap<u64, std::time::Instant>> = Mutex::default();
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A run that hangs would hide which one it is.
+            while done.load(Relaxed) < seeds.end - seeds.start {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                let under_way = under_way.lock().unwrap();
+                if let Some((seed, _)) = under_way.iter().find(|(_, at)| at.elapsed() > HANGS) {
+                    eprintln!("seed {seed} ({}) hangs", Plan::draw(*seed).words());
+                    std::process::exit(101);
+                }
+            }
+        });
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
@@ -56,7 +78,10 @@ fn nothing_is_lost() {
                     if !seeds.contains(&seed) {
                         return;
                     }
-                    match try_run(seed, Plant::None) {
+                    under_way.lock().unwrap().insert(seed, std::time::Instant::now());
+                    let ended = try_run(seed, Plant::None);
+                    under_way.lock().unwrap().remove(&seed);
+                    match ended {
                         Ok(ended) => {
                             conflicts.fetch_add(ended.conflicts as u64, Relaxed);
                         }
@@ -83,7 +108,10 @@ fn nothing_is_lost() {
     }
     if let Some((_, first)) = failures.first_key_value() {
         let seeds: Vec<&u64> = failures.keys().collect();
-        panic!("{} seeds failed: {seeds:?}; the first one:\n{first}", failures.len());
+        panic!(
+            "{} seeds failed: {seeds:?}; the first one:\n{first}",
+            failures.len()
+        );
     }
 }
 

@@ -29,9 +29,10 @@ impl Source {
         }
     }
 
+    /// Tests and benches may look around.
     pub fn is_test(&self) -> bool {
         let mut parts = self.path.split('/').rev();
-        parts.next() == Some("tests.rs") || parts.any(|folder| folder == "tests")
+        parts.next() == Some("tests.rs") || parts.any(|folder| matches!(folder, "tests" | "benches"))
     }
 }
 

@@ -22,7 +22,7 @@ impl Fileops {
 
     pub fn setattr(
         &self,
-        _caller: Caller,
+        caller: Caller,
         node: NodeId,
         handle: Option<FileHandle>,
         set: &SetAttr,
@@ -32,7 +32,7 @@ impl Fileops {
             return Err(OpError::NotPermitted);
         }
         if let Some(size) = set.size {
-            self.set_size(node, size, handle)?;
+            self.set_size(node, size, caller.uid != 0, handle)?;
         }
         let owner_fixed = self.0.owner;
         self.store().write(|tx| {
@@ -48,13 +48,19 @@ impl Fileops {
                 SetTime::Now => now,
                 SetTime::To(time) => time,
             };
-            let nothing = set.mode.is_none()
-                && set.uid.is_none()
-                && set.gid.is_none()
-                && set.atime.is_none()
-                && set.mtime.is_none();
-            if !nothing {
+            // Nothing at all is `chown` to nobody: it clears set-id bits all the same.
+            let chown = set.uid.is_some() || set.gid.is_some() || *set == SetAttr::default();
+            let only_size = set.size.is_some()
+                && *set
+                    == SetAttr {
+                        size: set.size,
+                        ..SetAttr::default()
+                    };
+            if !only_size {
                 tx.edit_node(node, |row| {
+                    if chown && row.kind != Kind::Folder {
+                        row.mode = without_set_ids(row.mode);
+                    }
                     row.mode = set.mode.map_or(row.mode, |m| m & 0o7777);
                     row.uid = set.uid.unwrap_or(row.uid);
                     row.gid = set.gid.unwrap_or(row.gid);
@@ -110,6 +116,13 @@ impl Fileops {
             Ok(())
         }
     }
+}
+
+/// As the kernel does it for local file systems: set-user-id goes, set-group-id where the group
+/// may execute.
+pub(super) fn without_set_ids(mode: u32) -> u32 {
+    let mode = mode & !0o4000;
+    if mode & 0o010 != 0 { mode & !0o2000 } else { mode }
 }
 
 /// A program set the modification time: to be told to the server, though no tree shows it.

@@ -241,9 +241,18 @@ pub(super) fn bind_exchanged(tx: &mut Tx<'_>, a: ItemId, b: ItemId) -> Op<()> {
             })
         });
     } else {
-        let (node_a, node_b) = (at_a.node, at_b.node);
-        tx.edit_item(a, |item| item.entry = Some(Entry { node: node_a, ..at_b }));
-        tx.edit_item(b, |item| item.entry = Some(Entry { node: node_b, ..at_a }));
+        let (to_a, to_b) = (
+            Entry {
+                node: at_b.node,
+                ..at_a.clone()
+            },
+            Entry {
+                node: at_a.node,
+                ..at_b
+            },
+        );
+        tx.edit_item(a, |item| item.entry = Some(to_b));
+        tx.edit_item(b, |item| item.entry = Some(to_a));
         refresh_local_only(tx, a);
         refresh_local_only(tx, b);
     }

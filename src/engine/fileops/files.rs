@@ -7,7 +7,7 @@ use crate::model::{ContentId, FileHandle, Kind, NodeId};
 use crate::store::Tx;
 use crate::store::content::{Content, ContentError};
 
-use super::attrs::note_change;
+use super::attrs::{note_change, without_set_ids};
 use super::errors::from_content;
 use super::{Allocate, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, views};
 
@@ -15,7 +15,7 @@ use super::{Allocate, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind
 const MAX_SIZE: u64 = i64::MAX as u64;
 
 impl Fileops {
-    pub fn open(&self, _caller: Caller, node: NodeId, mode: OpenMode) -> Op<Opened> {
+    pub fn open(&self, caller: Caller, node: NodeId, mode: OpenMode) -> Op<Opened> {
         if views::is_view(node) {
             return self.view_open(node, mode);
         }
@@ -31,7 +31,7 @@ impl Fileops {
             }
         }
         if mode.write && mode.truncate {
-            self.set_size(node, 0, None)?;
+            self.set_size(node, 0, caller.uid != 0, None)?;
         }
         Ok(Opened {
             handle: self.count_open(node, mode.write),
@@ -72,7 +72,14 @@ impl Fileops {
         self.change(node, kill_suid, |content| content.write_at(offset, data))
     }
 
-    pub(super) fn set_size(&self, node: NodeId, size: u64, _handle: Option<FileHandle>) -> Op<()> {
+    /// `kill_suid`: who asks may not leave set-id bits on what they change.
+    pub(super) fn set_size(
+        &self,
+        node: NodeId,
+        size: u64,
+        kill_suid: bool,
+        _handle: Option<FileHandle>,
+    ) -> Op<()> {
         if size > MAX_SIZE {
             return Err(OpError::TooLarge);
         }
@@ -86,9 +93,9 @@ impl Fileops {
             }
         }
         if size == 0 {
-            return self.empty(node);
+            return self.empty(node, kill_suid);
         }
-        self.change(node, false, |content| content.truncate(size))
+        self.change(node, kill_suid, |content| content.truncate(size))
     }
 
     pub fn allocate(
@@ -215,6 +222,10 @@ impl Fileops {
         self.store().write(|tx| {
             let size = content.size();
             let now = tx.now();
+            let set_ids = tx
+                .tree()
+                .node(node)
+                .is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
             tx.edit_node(node, |row| {
                 row.size = size;
                 row.mtime = now;
@@ -224,6 +235,10 @@ impl Fileops {
                     row.mode = without_set_ids(row.mode);
                 }
             });
+            if kill_suid && set_ids {
+                // The kernel asks again for `stat`, but not before it runs the file.
+                tx.invalidate_node(node);
+            }
             if row_changed {
                 tx.touch_content(content.id());
             }
@@ -269,7 +284,7 @@ impl Fileops {
 
     /// Truncation to nothing: a new, empty content. What it replaces is kept until the last writer
     /// has closed the file, for a crash in between.
-    fn empty(&self, node: NodeId) -> Op<()> {
+    fn empty(&self, node: NodeId, kill_suid: bool) -> Op<()> {
         self.refuse_views(node)?;
         loop {
             let (current, kind) = {
@@ -282,7 +297,7 @@ impl Fileops {
             }
             let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
             let fresh = self.store().contents().create(id, file).map_err(from_content)?;
-            if self.set_content(node, current, &fresh, current)? {
+            if self.set_content(node, current, &fresh, Some((current, kill_suid)))? {
                 return self.close_if_unopened(node);
             }
             discard(self, id);
@@ -295,7 +310,7 @@ impl Fileops {
         node: NodeId,
         expected: Option<ContentId>,
         fresh: &Arc<Content>,
-        replaced: Option<ContentId>,
+        truncating: Option<(Option<ContentId>, bool)>,
     ) -> Op<bool> {
         self.store().write(|tx| {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
@@ -305,11 +320,13 @@ impl Fileops {
             let was_closed = !live.row.writing;
             let now = tx.now();
             tx.add_content(fresh.id());
-            let truncating = replaced.is_some();
             tx.edit_node(node, |row| {
                 row.content = Some(fresh.id());
                 row.size = fresh.size();
-                if truncating {
+                if let Some((replaced, kill_suid)) = truncating {
+                    if kill_suid {
+                        row.mode = without_set_ids(row.mode);
+                    }
                     row.mtime = now;
                     row.ctime = now;
                     row.writing = true;
@@ -361,13 +378,6 @@ fn record_write(tx: &mut Tx<'_>, node: NodeId) {
     let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
     links.into_iter().for_each(|item| tx.relog(item));
     bind::reap(tx, node);
-}
-
-/// As the kernel does it for local file systems: set-user-id goes, set-group-id where the group
-/// may execute.
-fn without_set_ids(mode: u32) -> u32 {
-    let mode = mode & !0o4000;
-    if mode & 0o010 != 0 { mode & !0o2000 } else { mode }
 }
 
 pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error: ContentError) -> OpError {

@@ -11,7 +11,14 @@ use super::folders::Picture;
 pub(super) struct Handles {
     last: u64,
     files: HashMap<u64, OpenFile>,
-    folders: HashMap<u64, Arc<Picture>>,
+    folders: HashMap<u64, OpenFolder>,
+}
+
+/// An open folder; its picture is taken anew whenever it is read from the start.
+#[derive(Clone)]
+pub(super) struct OpenFolder {
+    pub node: NodeId,
+    pub picture: Arc<Picture>,
 }
 
 #[derive(Clone, Copy)]
@@ -31,14 +38,20 @@ impl Handles {
         self.files.remove(&handle.0)
     }
 
-    pub fn add_folder(&mut self, picture: Arc<Picture>) -> FileHandle {
+    pub fn add_folder(&mut self, folder: OpenFolder) -> FileHandle {
         self.last += 1;
-        self.folders.insert(self.last, picture);
+        self.folders.insert(self.last, folder);
         FileHandle(self.last)
     }
 
-    pub fn folder(&self, handle: FileHandle) -> Option<Arc<Picture>> {
+    pub fn folder(&self, handle: FileHandle) -> Option<OpenFolder> {
         self.folders.get(&handle.0).cloned()
+    }
+
+    pub fn renew_folder(&mut self, handle: FileHandle, picture: Arc<Picture>) {
+        if let Some(folder) = self.folders.get_mut(&handle.0) {
+            folder.picture = picture;
+        }
     }
 
     pub fn remove_folder(&mut self, handle: FileHandle) {

@@ -251,7 +251,7 @@ impl Handle {
                 .collect());
         }
         // What merging takes is done before the trees are locked.
-        let mut decided: Vec<(ItemId, ConflictKind, Result<Inputs, String>, Option<Held>)> = Vec::new();
+        let mut decided: Vec<Decided> = Vec::new();
         for (id, kind) in chosen {
             let (inputs, held) = match self.inputs(id, choice) {
                 Ok((inputs, held)) => (Ok(inputs), held),
@@ -439,6 +439,9 @@ impl Handle {
         ])
     }
 }
+
+/// A conflict, and what was prepared for deciding it.
+type Decided = (ItemId, ConflictKind, Result<Inputs, String>, Option<Held>);
 
 /// A transaction that is only tried: its error puts everything back.
 struct Tried(Option<String>);

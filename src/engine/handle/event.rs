@@ -25,6 +25,7 @@ const QUEUE: usize = 4096;
 
 /// Each carries the whole new value, so a client that lost one loses nothing by reading the next.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[allow(clippy::large_enum_variant)] // Few of them live at a time.
 pub enum Event {
     Location(LocationStatus),
     LocationRemoved(String),

@@ -21,6 +21,10 @@ use super::{Answer, Error};
 /// Names that programs make beside a file while they work on it, and that mean nothing elsewhere.
 pub const IGNORED: &str = ".~lock.*#\n~$*\n.*.sw?\n.goutputstream-*\n.nfs*\n.DS_Store\nThumbs.db";
 
+/// A close that the kernel has not told of yet is awaited so often, for so long.
+const CLOSES_AWAITED: u32 = 10;
+const CLOSE_TAKES: Duration = Duration::from_millis(20);
+
 /// Settings of a location and what each takes.
 const KEYS: &str = "miss (fail), ignore (patterns as in .gitignore, one a line), limit (bytes, or with K, M, G, T; \
                     none), brake-items (a number), brake-percent (0 to 100)";
@@ -318,6 +322,7 @@ impl Handle {
         for worker in &workers {
             self.forget_problems(worker.location)?;
         }
+        self.await_closes().await;
         let rounds: Vec<_> = workers.iter().map(|w| (w.clone(), w.ask_round())).collect();
         if !wait {
             return Ok(SyncOutcome::Clean);
@@ -343,6 +348,18 @@ impl Handle {
         };
         self.0.store.flushed().await?;
         Ok(outcome)
+    }
+
+    /// The kernel tells of a close a moment after the program went on: what was closed just before
+    /// the command is to count as closed.
+    async fn await_closes(&self) {
+        for _ in 0..CLOSES_AWAITED {
+            let open = self.0.store.read().nodes().any(|live| live.row.writing);
+            if !open {
+                return;
+            }
+            self.0.store.world().sleep(CLOSE_TAKES).await;
+        }
     }
 
     /// Waits until the mount shows what was learnt: the kernel has forgotten what is no longer true.

@@ -82,7 +82,7 @@ impl Handle {
                 changes.extend(changes_of(&tree, item));
             }
         }
-        changes.sort_by(|a, b| (a.at, a.id).cmp(&(b.at, b.id)));
+        changes.sort_by_key(|c| (c.at, c.id));
         Ok(changes)
     }
 

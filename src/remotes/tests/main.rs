@@ -1,1 +1,13 @@
-//! placeholder
+//! The remotes against the conformance suite and against servers that fail.
+//!
+//! What cannot run on a machine prints `SKIPPED:` and why.
+
+#![allow(clippy::unwrap_used)]
+
+mod figures;
+mod local;
+mod process;
+mod races;
+mod sshfs;
+mod support;
+mod watch;

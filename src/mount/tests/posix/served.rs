@@ -91,8 +91,11 @@ fn engine(folder: &Path, place: &Path) -> Engine {
     let options = Options {
         store: folder.join("store"),
         boot_id: [7; 16],
-        default_owner: (0, 0),
         owner: None,
+        default_owner: (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        ),
         mount: Some(place.to_owned()),
     };
     let world: Arc<dyn World> = Arc::new(RealWorld::new());

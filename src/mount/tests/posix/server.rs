@@ -14,16 +14,16 @@ fn gone<T>() -> Result<T, RemoteError> {
 }
 
 impl Connector for EmptyServer {
-    fn local_folder(&self, _url: &str) -> Option<std::path::PathBuf> {
-        None
-    }
-
     fn check(&self, _: &str) -> Result<(), String> {
         Ok(())
     }
 
     fn public_url(&self, url: &str) -> String {
         url.to_owned()
+    }
+
+    fn local_folder(&self, _: &str) -> Option<std::path::PathBuf> {
+        None
     }
 
     fn remote(&self, _: &str, _: &str) -> Result<Arc<dyn Remote>, String> {

@@ -48,11 +48,18 @@ impl World for RealWorld {
         RandomState::new().build_hasher().finish()
     }
 
-    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
-        Box::pin(async move { work() })
-    }
-
     fn spawn(&self, task: Task) {
         self.pool.spawn_ok(task);
+    }
+
+    fn run_blocking(&self, work: Box<dyn FnOnce() + Send>) -> Task {
+        let (done, finished) = oneshot::channel::<()>();
+        std::thread::spawn(move || {
+            work();
+            let _ = done.send(());
+        });
+        Box::pin(async move {
+            let _ = finished.await;
+        })
     }
 }

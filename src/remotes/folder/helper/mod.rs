@@ -50,6 +50,8 @@ pub use temp::may_hold_theirs;
 
 /// A job that stands still for so many ticks is stuck.
 const TICKS: u32 = 8;
+/// How soon a folder that is not used is let go, so that it can be unmounted.
+const IDLE_LOOK: Duration = Duration::from_secs(1);
 
 struct Helper {
     pool: Arc<Pool>,
@@ -136,16 +138,22 @@ impl Helper {
 
     /// Makes no call that could hang.
     fn watch_over(&self, tick: Duration) {
+        let step = tick.min(IDLE_LOOK);
+        let mut passed = Duration::ZERO;
         loop {
-            std::thread::sleep(tick);
-            let slowest = self.pool.tick();
-            if self.pool.is_busy() {
-                self.output.send(
-                    0,
-                    &Answer::Beat {
-                        stuck: slowest >= TICKS,
-                    },
-                );
+            std::thread::sleep(step);
+            passed += step;
+            if passed >= tick {
+                passed = Duration::ZERO;
+                let slowest = self.pool.tick();
+                if self.pool.is_busy() {
+                    self.output.send(
+                        0,
+                        &Answer::Beat {
+                            stuck: slowest >= TICKS,
+                        },
+                    );
+                }
             }
             if let Some(place) = self.place.try_read().ok().and_then(|p| p.clone()) {
                 place.forget_root(true);

@@ -17,7 +17,7 @@ pub fn find(id: Option<u64>, dev: (u32, u32)) -> Result<Option<Mount>, Errno> {
         .map_err(|e| e.raw_os_error().map_or(Errno::IO, Errno::from_raw_os_error))?;
     let mounts = || bytes.split(|&b| b == b'\n').filter_map(parse);
     let by_id = id.and_then(|id| mounts().find(|m| m.id == id));
-    Ok(by_id.or_else(|| mounts().filter(|m| m.dev == dev).last()))
+    Ok(by_id.or_else(|| mounts().rfind(|m| m.dev == dev)))
 }
 
 fn parse(line: &[u8]) -> Option<Mount> {

@@ -43,8 +43,18 @@ pub fn create_symlink(place: &Place, path: &LocPath, target: &[u8]) -> Result<Me
         }
         other => other.map_err(errno::naming)?,
     }
+    let made = match meta::of(place, &folder, &name, false) {
+        // It takes such a link but does not let it be read: to us that is no link.
+        Err(failure @ Failure::Forbidden(_)) => {
+            let _ = moves::unlink(Spot {
+                folder: &folder,
+                name: &name,
+            });
+            return Err(failure);
+        }
+        other => other?,
+    };
     place::sync_folder(&folder)?;
-    let made = meta::of(place, &folder, &name, false)?;
     if made.link_target.as_deref() == Some(target) {
         Ok(made)
     } else {

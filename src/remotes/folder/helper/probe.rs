@@ -1,6 +1,7 @@
 //! What the file system under the location can do, tried on a temporary file in its root.
 //!
-//! Where nothing can be written there (a read-only share), what needs trying is taken as missing.
+//! Where nothing can be written there (a read-only or full share) what needs trying is told as missing;
+//! exchange and hard links are still used once something can be.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::OwnedFd;
@@ -9,7 +10,9 @@ use std::time::Duration;
 
 use holdfast_engine::model::{Confidence, Time};
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags, XattrFlags};
+use rustix::io::Errno;
 
+use super::errno;
 use super::moves::{self, Spot};
 use super::place::{Place, proc_path, stat_at, stat_fd};
 use super::temp::{self, Holds};
@@ -24,18 +27,23 @@ struct Scratch<'a> {
 }
 
 impl Scratch<'_> {
-    fn file(&mut self, place: &Place) -> Option<(CString, OwnedFd)> {
-        let name = temp::name(place, Holds::OnlyOurs).ok()?;
+    fn file(&mut self, place: &Place) -> Result<Option<(CString, OwnedFd)>, Failure> {
+        let name = temp::name(place, Holds::OnlyOurs)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let fd = rustix::fs::openat(self.folder, &name, flags, Mode::RUSR | Mode::WUSR).ok()?;
+        let fd = match rustix::fs::openat(self.folder, &name, flags, Mode::RUSR | Mode::WUSR) {
+            Ok(fd) => fd,
+            // It is so now, and can be otherwise later.
+            Err(Errno::ACCESS | Errno::PERM | Errno::ROFS | Errno::NOSPC | Errno::DQUOT) => return Ok(None),
+            Err(e) => return Err(errno::failure(e)),
+        };
         self.names.push(name.clone());
-        Some((name, fd))
+        Ok(Some((name, fd)))
     }
 
-    fn name(&mut self, place: &Place) -> Option<CString> {
-        let name = temp::name(place, Holds::OnlyOurs).ok()?;
+    fn name(&mut self, place: &Place) -> Result<CString, Failure> {
+        let name = temp::name(place, Holds::OnlyOurs)?;
         self.names.push(name.clone());
-        Some(name)
+        Ok(name)
     }
 }
 
@@ -75,10 +83,12 @@ pub fn run(place: &Place) -> Result<WireCapabilities, Failure> {
         },
         caveat: place.fs.caveat.to_owned(),
     };
-    if let Some((name, file)) = scratch.file(place) {
-        names(place, &mut scratch, &name, &mut found);
+    if let Some((name, file)) = scratch.file(place)? {
+        names(place, &mut scratch, &name, &mut found)?;
         attributes(place, &file, &mut found);
-        found.ranged_write = clones(place, &mut scratch, &file);
+        found.ranged_write = clones(place, &mut scratch, &file)?;
+        place.rename_flags.store(found.exchange, Ordering::Relaxed);
+        place.hard_links.store(found.hard_links, Ordering::Relaxed);
     }
     if !found.exchange {
         let window =
@@ -90,32 +100,34 @@ pub fn run(place: &Place) -> Result<WireCapabilities, Failure> {
         };
         found.confidence = Confidence::Guessed;
     }
-    place.rename_flags.store(found.exchange, Ordering::Relaxed);
-    place.hard_links.store(found.hard_links, Ordering::Relaxed);
     place.xattrs.store(found.xattrs, Ordering::Relaxed);
     place.modes.store(found.modes, Ordering::Relaxed);
     place.set_times.store(found.set_times, Ordering::Relaxed);
     Ok(found)
 }
 
-fn names(place: &Place, scratch: &mut Scratch<'_>, name: &CStr, found: &mut WireCapabilities) {
+fn names(
+    place: &Place,
+    scratch: &mut Scratch<'_>,
+    name: &CStr,
+    found: &mut WireCapabilities,
+) -> Result<(), Failure> {
     let folder = scratch.folder;
     if !place.pretend.no_rename_flags
-        && let Some((other, _)) = scratch.file(place)
+        && let Some((other, _)) = scratch.file(place)?
     {
         let flags = RenameFlags::EXCHANGE;
         found.exchange = rustix::fs::renameat_with(folder, name, folder, &other, flags).is_ok();
     }
-    if !place.pretend.no_hard_links
-        && let Some(other) = scratch.name(place)
-    {
+    if !place.pretend.no_hard_links {
+        let other = scratch.name(place)?;
         found.hard_links = rustix::fs::linkat(folder, name, folder, &other, AtFlags::empty()).is_ok();
     }
-    if let Some(other) = scratch.name(place) {
-        found.symlinks = rustix::fs::symlinkat(c"nowhere", folder, &other).is_ok();
-    }
+    let other = scratch.name(place)?;
+    found.symlinks = rustix::fs::symlinkat(c"nowhere", folder, &other).is_ok();
     let upper = CString::new(name.to_bytes().to_ascii_uppercase()).expect("made of a CStr");
     found.case_sensitive = stat_at(folder, &upper, false).is_err();
+    Ok(())
 }
 
 fn attributes(place: &Place, file: &OwnedFd, found: &mut WireCapabilities) {
@@ -148,14 +160,14 @@ fn step(cut: Duration) -> Duration {
 }
 
 /// Whether a new file can begin as a copy of an old one without its bytes being moved.
-fn clones(place: &Place, scratch: &mut Scratch<'_>, file: &OwnedFd) -> bool {
+fn clones(place: &Place, scratch: &mut Scratch<'_>, file: &OwnedFd) -> Result<bool, Failure> {
     if place.pretend.copy_for_ranges {
-        return true;
+        return Ok(true);
     }
-    let Some((_, other)) = scratch.file(place) else {
-        return false;
+    let Some((_, other)) = scratch.file(place)? else {
+        return Ok(false);
     };
-    rustix::io::pwrite(file, &[1; 4096], 0).is_ok() && rustix::fs::ioctl_ficlone(&other, file).is_ok()
+    Ok(rustix::io::pwrite(file, &[1; 4096], 0).is_ok() && rustix::fs::ioctl_ficlone(&other, file).is_ok())
 }
 
 #[cfg(test)]

@@ -29,7 +29,7 @@ pub struct Range<'a> {
 
 pub fn read(place: &Place, output: &Output, id: u64, range: &Range<'_>) -> Result<(), Failure> {
     let (folder, name) = place.parent(range.path)?;
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let fd = rustix::fs::openat(&folder, &name, flags, Mode::empty()).map_err(|e| match e {
         // A link or a special file is another version.
         Errno::LOOP | Errno::NXIO => guard::changed(place, &folder, &name),

@@ -43,7 +43,9 @@ impl Upload {
         let (folder, name) = place.parent(&request.path)?;
         match &request.replaces {
             None => guard::absent(place, &folder, &name)?,
-            Some(version) => drop(guard::is(place, &folder, &name, version)?),
+            Some(version) => {
+                guard::is(place, &folder, &name, version)?;
+            }
         }
         // An exchange puts the old content under this name.
         let swaps = request.replaces.is_some() && Place::is(&place.rename_flags);
@@ -129,7 +131,7 @@ impl Upload {
         let Some(version) = &self.request.replaces else {
             return Ok(());
         };
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let old =
             rustix::fs::openat(&self.folder, &self.name, flags, Mode::empty()).map_err(errno::failure)?;
         if rustix::fs::ioctl_ficlone(&self.fd, &old).is_err() {

@@ -1,6 +1,6 @@
 //! Times the line merge against `git merge-file` on the same texts, in the same run, and prints ratios.
 //!
-//! `cargo run --release -p holdfast-engine --example merge_ratio [RUNS]`
+//! `cargo bench -p holdfast-engine --bench merge_ratio [-- RUNS]`
 //!
 //! Git's time includes its start and reading the files: both are shown by the row of three empty texts. Ours
 //! includes reading the files too. The fastest of the runs counts (default 5).

@@ -1,0 +1,208 @@
+//! Keeps the indexes in step with the rows.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+
+use ignore::gitignore::Gitignore;
+
+use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State};
+use crate::store::rows::{History, Item, Location, Node, ServerSide, Stashed};
+
+use super::{Live, LiveLocation, Tree, contents_of_before, contents_of_item, contents_of_node};
+
+impl Tree {
+    pub(in crate::store) fn put_item(&mut self, id: ItemId, row: Option<Item>) -> Option<Item> {
+        let old = self.items.remove(&id);
+        if let Some(old) = &old {
+            self.unindex_item(old);
+        }
+        if let Some(row) = row {
+            self.index_item(&row);
+            self.items.insert(id, row);
+        }
+        old
+    }
+
+    fn index_item(&mut self, item: &Item) {
+        if let Some(entry) = &item.entry {
+            let is_folder = match self.nodes.get_mut(&entry.node) {
+                Some(node) => {
+                    node.links.push(item.id);
+                    node.row.kind == Kind::Folder
+                }
+                None => false,
+            };
+            if let Some(parent) = self.nodes.get_mut(&entry.parent) {
+                parent.children.insert(entry.name.clone(), item.id);
+                parent.subfolders += u32::from(is_folder);
+            }
+        }
+        if let Some(State {
+            parent: Some(parent),
+            name,
+            ..
+        }) = item.base.as_deref()
+        {
+            self.base_children
+                .entry(*parent)
+                .or_default()
+                .insert(name.clone(), item.id);
+        }
+        if let ServerSide::At(state) = &item.server
+            && let Some(parent) = state.parent
+        {
+            self.server_children
+                .entry(parent)
+                .or_default()
+                .insert(state.name.clone(), item.id);
+        }
+        for content in contents_of_item(item) {
+            self.retain(content);
+        }
+        if needs_attention(item)
+            && let Some(location) = self.locations.get_mut(&item.location)
+        {
+            location.attention.insert(item.id);
+        }
+    }
+
+    fn unindex_item(&mut self, item: &Item) {
+        if let Some(entry) = &item.entry {
+            let is_folder = match self.nodes.get_mut(&entry.node) {
+                Some(node) => {
+                    node.links.retain(|id| *id != item.id);
+                    node.row.kind == Kind::Folder
+                }
+                None => false,
+            };
+            if let Some(parent) = self.nodes.get_mut(&entry.parent) {
+                if parent.children.get(&entry.name) == Some(&item.id) {
+                    parent.children.remove(&entry.name);
+                }
+                parent.subfolders -= u32::from(is_folder);
+            }
+        }
+        if let Some(State {
+            parent: Some(parent),
+            name,
+            ..
+        }) = item.base.as_deref()
+        {
+            remove_child(&mut self.base_children, *parent, name, item.id);
+        }
+        if let ServerSide::At(state) = &item.server
+            && let Some(parent) = state.parent
+        {
+            remove_child(&mut self.server_children, parent, &state.name, item.id);
+        }
+        for content in contents_of_item(item) {
+            self.release(content);
+        }
+        if needs_attention(item)
+            && let Some(location) = self.locations.get_mut(&item.location)
+        {
+            location.attention.remove(&item.id);
+        }
+    }
+
+    pub(in crate::store) fn put_node(&mut self, id: NodeId, row: Option<Node>) -> Option<Node> {
+        let old = match (self.nodes.get_mut(&id), row) {
+            (Some(live), Some(row)) => {
+                for content in contents_of_node(&row) {
+                    *self.refs.entry(content).or_default() += 1;
+                }
+                Some(std::mem::replace(&mut live.row, row))
+            }
+            (None, Some(row)) => {
+                for content in contents_of_node(&row) {
+                    self.retain(content);
+                }
+                self.nodes.insert(id, Live::new(row));
+                None
+            }
+            (_, None) => self.nodes.remove(&id).map(|live| live.row),
+        };
+        if let Some(old) = &old {
+            for content in contents_of_node(old) {
+                self.release(content);
+            }
+        }
+        old
+    }
+
+    pub(in crate::store) fn put_location(
+        &mut self,
+        id: LocationId,
+        row: Option<Location>,
+    ) -> Option<Location> {
+        match (self.locations.get_mut(&id), row) {
+            (Some(live), Some(row)) => Some(std::mem::replace(&mut live.row, row)),
+            (None, Some(row)) => {
+                let ignored = Arc::new(Gitignore::empty());
+                let live = LiveLocation {
+                    row,
+                    ignored,
+                    attention: BTreeSet::new(),
+                    touched: HashSet::new(),
+                    touched_places: HashSet::new(),
+                    removed: HashMap::new(),
+                };
+                self.locations.insert(id, live);
+                None
+            }
+            (_, None) => self.locations.remove(&id).map(|live| live.row),
+        }
+    }
+
+    pub(in crate::store) fn put_stash(&mut self, id: StashId, row: Option<Stashed>) -> Option<Stashed> {
+        if let Some(content) = row.as_ref().and_then(|r| r.content) {
+            self.retain(content);
+        }
+        let old = match row {
+            Some(row) => self.stash.insert(id, row),
+            None => self.stash.remove(&id),
+        };
+        if let Some(content) = old.as_ref().and_then(|r| r.content) {
+            self.release(content);
+        }
+        old
+    }
+
+    pub(in crate::store) fn put_history(&mut self, id: HistoryId, row: Option<History>) -> Option<History> {
+        for content in row.iter().flat_map(|r| &r.before).flat_map(contents_of_before) {
+            self.retain(content);
+        }
+        let old = match row {
+            Some(row) => self.history.insert(id, row),
+            None => self.history.remove(&id),
+        };
+        for content in old.iter().flat_map(|r| &r.before).flat_map(contents_of_before) {
+            self.release(content);
+        }
+        old
+    }
+}
+
+fn remove_child(
+    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    parent: ItemId,
+    name: &Name,
+    id: ItemId,
+) {
+    if let Some(children) = index.get_mut(&parent) {
+        if children.get(name) == Some(&id) {
+            children.remove(name);
+        }
+        if children.is_empty() {
+            index.remove(&parent);
+        }
+    }
+}
+
+fn needs_attention(item: &Item) -> bool {
+    item.pending.is_some()
+        || item.sending.is_some()
+        || item.conflict.is_some()
+        || item.problem.is_some()
+        || item.server != ServerSide::AsBase
+}

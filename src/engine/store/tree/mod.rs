@@ -1,0 +1,287 @@
+//! The three trees in memory, with the indexes that make them trees.
+//!
+//! Rows are the truth; every index (names in folders, links of a node, references to contents, what
+//! needs attention) follows from them and is kept in step by [`Tree::put_item`] and its like.
+//! Nothing here does I/O.
+
+mod index;
+mod places;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use ignore::gitignore::Gitignore;
+
+use crate::model::{ContentId, HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, Time};
+
+use super::rows::{Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
+
+/// A node and what of it lives only as long as the process.
+pub struct Live {
+    pub row: Node,
+    /// Of a folder: its entries.
+    pub children: BTreeMap<Name, ItemId>,
+    /// The items whose entry leads here.
+    pub links: Vec<ItemId>,
+    /// How many of the entries are folders.
+    pub subfolders: u32,
+    /// References the kernel holds.
+    pub lookups: AtomicU64,
+    pub opens: u32,
+    /// Open files that may write.
+    pub writers: u32,
+    /// `World::elapsed` of the first change since it was last sent, and of the last one.
+    pub changed: Option<(Duration, Duration)>,
+}
+
+impl Live {
+    fn new(row: Node) -> Live {
+        Live {
+            row,
+            children: BTreeMap::new(),
+            links: Vec::new(),
+            subfolders: 0,
+            lookups: AtomicU64::new(0),
+            opens: 0,
+            writers: 0,
+            changed: None,
+        }
+    }
+
+    pub fn nlink(&self) -> u32 {
+        match self.row.kind {
+            Kind::Folder => 2 + self.subfolders,
+            _ => self.links.len() as u32,
+        }
+    }
+}
+
+/// A location and what of it lives only as long as the process.
+pub struct LiveLocation {
+    pub row: Location,
+    /// Names made here that live only here.
+    pub ignored: Arc<Gitignore>,
+    /// Items with a record, an intent, a conflict, a problem or an unsettled server side.
+    pub attention: BTreeSet<ItemId>,
+    /// What our own replay changed since the observation under way began: its listings may be older.
+    touched: HashSet<ItemId>,
+    touched_places: HashSet<(ItemId, Name)>,
+    /// `World::elapsed` at which items were removed here: a removal settles like any other change.
+    removed: HashMap<ItemId, Duration>,
+}
+
+#[derive(Default)]
+pub struct Tree {
+    items: HashMap<ItemId, Item>,
+    nodes: HashMap<NodeId, Live>,
+    base_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    /// Only of items whose server side is `At`.
+    server_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    locations: BTreeMap<LocationId, LiveLocation>,
+    stash: BTreeMap<StashId, Stashed>,
+    history: BTreeMap<HistoryId, History>,
+    refs: HashMap<ContentId, u32>,
+}
+
+impl Tree {
+    /// Builds the trees of what was kept. The mount's root is no row: it is made here.
+    pub fn load(rows: Rows, owner: (u32, u32), now: Time) -> Tree {
+        let mut tree = Tree::default();
+        tree.put_node(NodeId::ROOT, Some(mount_root(owner, now)));
+        for row in rows.locations {
+            tree.put_location(row.id, Some(row));
+        }
+        for row in rows.nodes {
+            tree.put_node(row.id, Some(row));
+        }
+        for content in &rows.contents {
+            if let Some(over) = content.over {
+                *tree.refs.entry(over.content).or_default() += 1;
+            }
+        }
+        for row in rows.items {
+            tree.put_item(row.id, Some(row));
+        }
+        for row in rows.stash {
+            tree.put_stash(row.id, Some(row));
+        }
+        for row in rows.history {
+            tree.put_history(row.id, Some(row));
+        }
+        tree
+    }
+
+    pub fn item(&self, id: ItemId) -> Option<&Item> {
+        self.items.get(&id)
+    }
+
+    pub fn items(&self) -> impl Iterator<Item = &Item> {
+        self.items.values()
+    }
+
+    pub fn node(&self, id: NodeId) -> Option<&Live> {
+        self.nodes.get(&id)
+    }
+
+    /// Only for what lives as long as the process; rows are changed through a transaction.
+    pub fn live_mut(&mut self, id: NodeId) -> Option<&mut Live> {
+        self.nodes.get_mut(&id)
+    }
+
+    pub fn nodes(&self) -> impl Iterator<Item = &Live> {
+        self.nodes.values()
+    }
+
+    pub fn location(&self, id: LocationId) -> Option<&LiveLocation> {
+        self.locations.get(&id)
+    }
+
+    pub fn locations(&self) -> impl Iterator<Item = &LiveLocation> {
+        self.locations.values()
+    }
+
+    pub fn location_named(&self, name: &str) -> Option<&LiveLocation> {
+        self.locations.values().find(|l| l.row.name == name)
+    }
+
+    pub fn set_ignored(&mut self, id: LocationId, ignored: Arc<Gitignore>) {
+        if let Some(location) = self.locations.get_mut(&id) {
+            location.ignored = ignored;
+        }
+    }
+
+    pub fn begin_observation(&mut self, id: LocationId) {
+        if let Some(location) = self.locations.get_mut(&id) {
+            location.touched.clear();
+            location.touched_places.clear();
+        }
+    }
+
+    /// Our own replay changed it on the server just now.
+    pub fn touch(&mut self, id: ItemId, places: impl IntoIterator<Item = (ItemId, Name)>) {
+        let Some(location) = self.items.get(&id).map(|i| i.location) else {
+            return;
+        };
+        if let Some(location) = self.locations.get_mut(&location) {
+            location.touched.insert(id);
+            location.touched_places.extend(places);
+        }
+    }
+
+    pub fn removed_at(&self, item: &Item) -> Option<Duration> {
+        self.locations.get(&item.location)?.removed.get(&item.id).copied()
+    }
+
+    pub(in crate::store) fn note_removed(&mut self, location: LocationId, id: ItemId, at: Option<Duration>) {
+        let Some(location) = self.locations.get_mut(&location) else {
+            return;
+        };
+        match at {
+            Some(at) => _ = location.removed.entry(id).or_insert(at),
+            None => _ = location.removed.remove(&id),
+        }
+    }
+
+    pub fn was_touched(&self, item: &Item) -> bool {
+        self.locations
+            .get(&item.location)
+            .is_some_and(|l| l.touched.contains(&item.id))
+    }
+
+    pub fn was_place_touched(&self, parent: ItemId, name: &Name) -> bool {
+        let location = self
+            .items
+            .get(&parent)
+            .and_then(|i| self.locations.get(&i.location));
+        location.is_some_and(|l| l.touched_places.contains(&(parent, name.clone())))
+    }
+
+    pub fn stash(&self) -> &BTreeMap<StashId, Stashed> {
+        &self.stash
+    }
+
+    pub fn history(&self) -> &BTreeMap<HistoryId, History> {
+        &self.history
+    }
+
+    pub fn is_referred(&self, content: ContentId) -> bool {
+        self.refs.contains_key(&content)
+    }
+
+    pub fn references(&self, content: ContentId) -> u32 {
+        self.refs.get(&content).copied().unwrap_or(0)
+    }
+
+    pub(in crate::store) fn retain(&mut self, content: ContentId) {
+        *self.refs.entry(content).or_default() += 1;
+    }
+
+    /// Whether that was the last reference.
+    pub(in crate::store) fn release(&mut self, content: ContentId) -> bool {
+        let Some(count) = self.refs.get_mut(&content) else {
+            return true;
+        };
+        *count -= 1;
+        if *count == 0 {
+            self.refs.remove(&content);
+            return true;
+        }
+        false
+    }
+}
+
+fn mount_root((uid, gid): (u32, u32), now: Time) -> Node {
+    Node {
+        id: NodeId::ROOT,
+        kind: Kind::Folder,
+        mode: 0o755,
+        uid,
+        gid,
+        rdev: 0,
+        size: 0,
+        atime: now,
+        mtime: now,
+        ctime: now,
+        content: None,
+        link_target: None,
+        xattrs: Arc::new(Vec::new()),
+        listed: true,
+        writing: false,
+        replaced: None,
+    }
+}
+
+/// The contents a row refers to; what no row refers to may go.
+pub fn contents_of_item(item: &Item) -> impl Iterator<Item = ContentId> + use<> {
+    let base = item.base.as_ref().and_then(|s| s.content);
+    let server = match &item.server {
+        ServerSide::At(state) => state.content,
+        _ => None,
+    };
+    let sending = item
+        .sending
+        .as_ref()
+        .and_then(|i| i.result.as_ref())
+        .and_then(|s| s.content);
+    [base, server, sending].into_iter().flatten()
+}
+
+pub fn contents_of_node(node: &Node) -> impl Iterator<Item = ContentId> + use<> {
+    [node.content, node.replaced].into_iter().flatten()
+}
+
+pub fn contents_of_before(before: &Before) -> impl Iterator<Item = ContentId> + use<> {
+    let item = before
+        .row
+        .as_deref()
+        .map(|r| contents_of_item(r).collect::<Vec<_>>())
+        .unwrap_or_default();
+    let node = before
+        .node
+        .as_deref()
+        .map(|r| contents_of_node(r).collect::<Vec<_>>())
+        .unwrap_or_default();
+    item.into_iter().chain(node)
+}

@@ -323,7 +323,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                 tx.invalidate_entry(old.parent, &old.name);
                 tx.invalidate_node(old.parent);
                 if old.node != node {
-                    crate::fileops::reap(tx, old.node);
+                    crate::fileops::let_go(tx, old.node);
                 }
             }
             tx.invalidate_entry(parent, &base.name);
@@ -338,7 +338,7 @@ fn unlink(tx: &mut Tx<'_>, id: ItemId, entry: &Entry) {
     tx.edit_item(id, |item| item.entry = None);
     tx.invalidate_entry(entry.parent, &entry.name);
     tx.invalidate_node(entry.parent);
-    crate::fileops::reap(tx, entry.node);
+    crate::fileops::let_go(tx, entry.node);
 }
 
 fn keep_both(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
@@ -472,6 +472,6 @@ fn replace_local(tx: &mut Tx<'_>, id: ItemId, content: ContentId) -> Result<(), 
     });
     tx.invalidate_entry(entry.parent, &entry.name);
     tx.invalidate_node(entry.parent);
-    crate::fileops::reap(tx, old);
+    crate::fileops::let_go(tx, old);
     Ok(())
 }

@@ -133,7 +133,7 @@ pub fn restore(tx: &mut Tx<'_>, stashed: &Stashed, parent: NodeId, name: &Name) 
             );
             tx.edit_item(id, |item| item.entry = Some(Entry { node, ..old.clone() }));
             tx.relog(id);
-            crate::fileops::reap(tx, old.node);
+            crate::fileops::let_go(tx, old.node);
         }
         None => {
             let entry = Entry {

@@ -50,7 +50,7 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
                     tx.relog(before.item);
                     tx.invalidate_entry(entry.parent, &entry.name);
                     tx.invalidate_node(entry.parent);
-                    crate::fileops::reap(tx, entry.node);
+                    crate::fileops::let_go(tx, entry.node);
                 }
             }
         }
@@ -148,6 +148,6 @@ fn tell(tx: &mut Tx<'_>, old: Option<Entry>, new: Option<Entry>) {
     if let (Some(old), new) = (old, new)
         && new.is_none_or(|n| n.node != old.node)
     {
-        crate::fileops::reap(tx, old.node);
+        crate::fileops::let_go(tx, old.node);
     }
 }

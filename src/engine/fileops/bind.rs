@@ -284,8 +284,15 @@ fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
     }
 }
 
+/// As `reap`, for a node that lost a name for the server's sake: the kernel, which has not taken part
+/// in it, is told that the node has one name less.
+pub(crate) fn let_go(tx: &mut Tx<'_>, node: NodeId) {
+    tx.invalidate_node(node);
+    reap(tx, node);
+}
+
 /// Lets a node go that no name, no open file and no reference of the kernel holds.
-pub(crate) fn reap(tx: &mut Tx<'_>, node: NodeId) {
+pub(super) fn reap(tx: &mut Tx<'_>, node: NodeId) {
     let unused = tx.tree().node(node).is_some_and(|live| {
         live.links.is_empty()
             && live.opens == 0

@@ -25,7 +25,7 @@ use async_trait::async_trait;
 use parking_lot::Mutex;
 
 pub(crate) use attrs::note_change;
-pub(crate) use bind::{bind_new, new_item, reap};
+pub(crate) use bind::{bind_new, let_go, new_item};
 
 pub use crate::store::Invalidation;
 pub use types::{

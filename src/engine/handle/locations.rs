@@ -222,7 +222,9 @@ impl Handle {
                 }
                 tx.remove_item(item);
             }
-            nodes.into_iter().for_each(|node| crate::fileops::reap(tx, node));
+            nodes
+                .into_iter()
+                .for_each(|node| crate::fileops::let_go(tx, node));
             tx.remove_location(id);
             Ok::<_, StoreError>(())
         })?;

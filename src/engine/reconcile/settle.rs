@@ -176,12 +176,12 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
     let like_local = node.is_some_and(|n| {
         differs_here && n.kind == Kind::File && n.size == server.meta.size && n.content != server.content
     });
-    // The server's mark changed, and size and time did not: a mode was set, or somebody was clever.
+    // The server's mark changed, and the size did not: a mode or a time was set, by somebody or by the
+    // server itself.
     let like_base = base.is_some_and(|b| {
         b.meta.kind == Kind::File
             && b.content != server.content
             && b.meta.size == server.meta.size
-            && b.meta.mtime == server.meta.mtime
             && b.content
                 .and_then(|id| tx.content(id))
                 .is_some_and(|c| c.is_whole())
@@ -322,7 +322,7 @@ fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     tx.happened(id, "removed here, because it was removed on the server");
     tx.invalidate_entry(entry.parent, &entry.name);
     tx.invalidate_node(entry.parent);
-    crate::fileops::reap(tx, entry.node);
+    crate::fileops::let_go(tx, entry.node);
     Settled::Done
 }
 
@@ -522,7 +522,7 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
         tx.edit_item(id, |item| item.entry = Some(entry_now));
         tx.invalidate_entry(entry.parent, &entry.name);
         tx.invalidate_node(entry.node);
-        crate::fileops::reap(tx, entry.node);
+        crate::fileops::let_go(tx, entry.node);
         return true;
     }
     let now = tx.now();

@@ -1,6 +1,6 @@
 //! What a location does while its link is up: replay, observe, settle; each a loop of its own.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -413,7 +413,7 @@ impl Worker {
     }
 
     /// The hinted folders whose names are known here, or are to be.
-    fn folders_of(&self, hints: &[Hint]) -> HashSet<ItemId> {
+    fn folders_of(&self, hints: &[Hint]) -> BTreeSet<ItemId> {
         let tree = self.store.read();
         let is_known = |folder: &ItemId| {
             let node = tree
@@ -442,7 +442,7 @@ impl Worker {
             }
             _ => self.note_brake(None)?,
         }
-        let left = found.apply(&self.store, self.location, &self.can())?;
+        let left = found.apply(&self.store, &self.can())?;
         self.follow_up(left);
         self.kick();
         Ok(())

@@ -5,7 +5,7 @@
 //! then the server side of the items is noted and settled. What our own replay changed after the
 //! walk began is left to the next one: a listing may be older than it.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -30,7 +30,7 @@ pub enum Scope {
     /// All that are known here, and all in pinned ones.
     Everything,
     /// These, not below.
-    Folders(HashSet<ItemId>),
+    Folders(BTreeSet<ItemId>),
 }
 
 /// What a round found and could not have.
@@ -309,11 +309,10 @@ impl Observation {
     pub fn apply(
         self,
         store: &Store,
-        location: LocationId,
         capabilities: &Capabilities,
     ) -> Result<Vec<(ItemId, Settled)>, crate::store::persist::StoreError> {
         let mut touched: Vec<ItemId> = Vec::new();
-        let mut missing: HashSet<ItemId> = self.missing.iter().copied().collect();
+        let mut missing: BTreeSet<ItemId> = self.missing.iter().copied().collect();
         let by_file_id: HashMap<u64, ItemId> = if capabilities.file_ids {
             let tree = store.read();
             let id_of = |id: &ItemId| Some((tree.server_state(tree.item(*id)?)?.meta.file_id?, *id));
@@ -322,6 +321,7 @@ impl Observation {
             HashMap::new()
         };
         let mut fresh = self.fresh;
+        let mut listed_fresh: Vec<ItemId> = Vec::new();
         while !fresh.is_empty() {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
             store.write(|tx| {
@@ -334,6 +334,7 @@ impl Observation {
                         &by_file_id,
                         &mut missing,
                         &mut touched,
+                        &mut listed_fresh,
                     );
                 }
                 Ok::<_, crate::store::persist::StoreError>(())
@@ -361,8 +362,13 @@ impl Observation {
             Ok::<_, crate::store::persist::StoreError>(())
         })?;
         touched.extend(gone.into_iter().rev());
-        let _ = location;
-        settle_all(store, touched)
+        let left = settle_all(store, touched)?;
+        // New folders that were walked are here by now, with all that is in them.
+        store.write(|tx| {
+            listed_fresh.iter().for_each(|id| mark_listed(tx, *id));
+            Ok::<_, crate::store::persist::StoreError>(())
+        })?;
+        Ok(left)
     }
 }
 
@@ -511,8 +517,9 @@ fn note_fresh(
     listed: Listed,
     inside: Option<Vec<Inside>>,
     by_file_id: &HashMap<u64, ItemId>,
-    missing: &mut HashSet<ItemId>,
+    missing: &mut BTreeSet<ItemId>,
     touched: &mut Vec<ItemId>,
+    listed_folders: &mut Vec<ItemId>,
 ) {
     if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name) {
         return;
@@ -572,6 +579,7 @@ fn note_fresh(
         return;
     }
     let Some(inside) = inside else { return };
+    listed_folders.push(id);
     let mut seen = HashSet::new();
     for child in inside {
         seen.insert(child.listed.name.clone());
@@ -582,7 +590,16 @@ fn note_fresh(
                     touched.push(known);
                 }
             }
-            None => note_fresh(tx, id, child.listed, child.inside, by_file_id, missing, touched),
+            None => note_fresh(
+                tx,
+                id,
+                child.listed,
+                child.inside,
+                by_file_id,
+                missing,
+                touched,
+                listed_folders,
+            ),
         }
     }
     for (name, child) in tx.tree().server_children(id) {

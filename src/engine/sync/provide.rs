@@ -1,6 +1,6 @@
 //! What a program wants and we lack: fetched at once, or refused by the location's policy.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -60,7 +60,7 @@ fn on_miss(_worker: &Worker) -> OnMiss {
 }
 
 async fn list(worker: &Arc<Worker>, folder: ItemId) -> Op<()> {
-    match worker.look(&Scope::Folders(HashSet::from([folder]))).await {
+    match worker.look(&Scope::Folders(BTreeSet::from([folder]))).await {
         Ok(()) => Ok(()),
         Err(End::Lost(_)) => {
             worker.kick();

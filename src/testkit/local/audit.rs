@@ -35,7 +35,11 @@ impl Kernel {
         for (node, known) in self.known_attrs() {
             match self.fs.getattr(node) {
                 Ok(now) if told(&now) == told(&known) => {}
-                Ok(now) => wrong.push(format!("{node} is remembered as {known:?} and is {now:?}")),
+                Ok(now) => wrong.push(format!(
+                    "{node} is remembered as {} and is {}",
+                    brief(&known),
+                    brief(&now)
+                )),
                 Err(OpError::NotHere(_)) => {}
                 Err(error) => wrong.push(format!("{node} is remembered, and asked for it gives {error}")),
             }
@@ -64,6 +68,23 @@ impl Kernel {
         }
         self.fs.release(node, opened.handle);
     }
+}
+
+fn brief(attr: &Attr) -> String {
+    let Attr {
+        kind,
+        mode,
+        nlink,
+        size,
+        mtime,
+        uid,
+        gid,
+        ..
+    } = attr;
+    format!(
+        "{kind:?} {mode:o}, {nlink} names, {size} bytes, of {}, owner {uid}:{gid}",
+        mtime.0
+    )
 }
 
 /// What programs rely on; times of access and change are not promised.

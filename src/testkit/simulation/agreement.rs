@@ -10,7 +10,7 @@ use crate::server::Line;
 
 /// Rounds of sync and decisions until all must be at rest.
 const ROUNDS: usize = 24;
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(150);
 
 impl Run {
     pub fn agreement(&mut self, scene: &mut Scene) {

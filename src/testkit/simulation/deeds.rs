@@ -11,7 +11,7 @@ use crate::rng::Rng;
 use crate::server::Line;
 
 /// A command is given up after so long.
-const LIMIT: Duration = Duration::from_secs(3600);
+const LIMIT: Duration = Duration::from_secs(150);
 
 #[derive(Clone, Copy)]
 enum Deed {

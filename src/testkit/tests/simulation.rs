@@ -17,6 +17,9 @@ const REGRESSIONS: &[(u64, &str)] = &[];
 const FEW: Range<u64> = 0..300;
 const MANY: Range<u64> = 0..20_000;
 
+/// A run takes a fraction of a second.
+const HANGS: std::time::Duration = std::time::Duration::from_secs(60);
+
 fn seeds() -> Range<u64> {
     if let Ok(text) = std::env::var("HOLDFAST_SEEDS") {
         let (from, to) = text.split_once("..").expect("HOLDFAST_SEEDS=from..to");
@@ -55,7 +58,19 @@ fn nothing_is_lost() {
     let done = AtomicU64::new(0);
     let conflicts = AtomicU64::new(0);
     let began = std::time::Instant::now();
+    let under_way: Mutex<BTreeMap<u64, std::time::Instant>> = Mutex::default();
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // A run that hangs would hide which one it is.
+            while done.load(Relaxed) < seeds.end - seeds.start {
+                std::thread::sleep(std::time::Duration::from_millis(200));
+                let under_way = under_way.lock().unwrap();
+                if let Some((seed, _)) = under_way.iter().find(|(_, at)| at.elapsed() > HANGS) {
+                    eprintln!("seed {seed} ({}) hangs", Plan::draw(*seed).words());
+                    std::process::exit(101);
+                }
+            }
+        });
         for _ in 0..std::thread::available_parallelism().map_or(2, usize::from) {
             scope.spawn(|| {
                 loop {
@@ -63,7 +78,10 @@ fn nothing_is_lost() {
                     if !seeds.contains(&seed) {
                         return;
                     }
-                    match try_run(seed, Plant::None) {
+                    under_way.lock().unwrap().insert(seed, std::time::Instant::now());
+                    let ended = try_run(seed, Plant::None);
+                    under_way.lock().unwrap().remove(&seed);
+                    match ended {
                         Ok(ended) => {
                             conflicts.fetch_add(ended.conflicts as u64, Relaxed);
                         }

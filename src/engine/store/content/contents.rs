@@ -85,9 +85,11 @@ impl Contents {
         self.shared.all.read().get(&id).cloned()
     }
 
-    /// Every content, in no order.
+    /// Every content, the oldest first.
     pub fn all(&self) -> Vec<Arc<Content>> {
-        self.shared.all.read().values().cloned().collect()
+        let mut all: Vec<Arc<Content>> = self.shared.all.read().values().cloned().collect();
+        all.sort_unstable_by_key(|content| content.id());
+        all
     }
 
     /// Mutable, empty, whole.

@@ -11,7 +11,7 @@ mod tree;
 
 use std::time::{Duration, Instant};
 
-pub use known::known;
+pub use known::{known, tries_known};
 pub use ran::Ran;
 pub use session::{Session, has_program, is_root, skip};
 pub use shape::{Is, all_have, has};

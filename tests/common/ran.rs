@@ -87,7 +87,14 @@ impl Ran {
     /// on standard output.
     #[track_caller]
     pub fn refused(self, code: i32, words: &[&str]) -> Ran {
-        let ran = self.code(code);
+        self.refused_with_any(&[code], words)
+    }
+
+    /// As `refused`, where it is a matter of taste whether it failed or was wrong use.
+    #[track_caller]
+    pub fn refused_with_any(self, codes: &[i32], words: &[&str]) -> Ran {
+        let expected = if codes.contains(&self.code) { self.code } else { codes[0] };
+        let ran = self.code(expected);
         let line = ran.err.strip_suffix('\n').unwrap_or(&ran.err);
         let said = &ran.err;
         assert!(

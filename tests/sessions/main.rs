@@ -7,4 +7,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod bad_input;
+mod big_folder;
+mod brake;
 mod conflicts;
+mod kill;
+mod main_job;
+mod saving;

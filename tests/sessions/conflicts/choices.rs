@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use super::kinds::{Case, State, What, must_be, plain, session};
-use crate::common::{Is, Session, all_have};
+use super::kinds::{Case, State, What, moved_there, must_be, plain, session};
+use crate::common::{Is, Session, all_have, known, skip, tries_known};
 
 const RESOLVED: [(&str, Is); 5] = [
     ("path", Is::Text),
@@ -93,9 +93,26 @@ fn each(
     expected: impl Fn(&Case) -> Expected,
     lost: impl Fn(&Case) -> Vec<&'static str>,
 ) {
-    let cases = plain();
-    let Some(s) = session(&cases) else { return };
-    for case in &cases {
+    try_each(&plain(), choice, &expected, &lost);
+    if tries_known() {
+        try_each(&moved_there(), choice, &expected, &lost);
+    }
+}
+
+#[test]
+fn what_was_moved_on_the_server_too() {
+    skip(known("moved-there"));
+}
+
+#[track_caller]
+fn try_each(
+    cases: &[Case],
+    choice: &[&str],
+    expected: impl Fn(&Case) -> Expected,
+    lost: impl Fn(&Case) -> Vec<&'static str>,
+) {
+    let Some(s) = session(cases) else { return };
+    for case in cases {
         let path = format!("nas:{}", case.path);
         let args: Vec<&str> = ["resolve", &path].iter().chain(choice).copied().collect();
         // What is previewed is what happens.
@@ -127,7 +144,7 @@ fn each(
         .collect();
     s.sync(if refused.is_empty() { 0 } else { 4 });
     s.must_conflict(&refused);
-    for case in &cases {
+    for case in cases {
         match expected(case) {
             Some(left) => {
                 must_hold_only(&s.here(""), case, &left, &format!("here, {choice:?} of {}", case.kind));

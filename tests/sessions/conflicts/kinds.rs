@@ -18,7 +18,6 @@ pub struct State {
 pub enum What {
     File { text: &'static str, mode: u32 },
     Link { target: &'static str },
-    Folder { mode: u32 },
 }
 
 /// A conflict as it must be found.
@@ -69,7 +68,7 @@ const LINES_HERE: &str = "ONE here\ntwo\nthree\nfour\nfive\nsix\nseven\n";
 const LINES_THERE: &str = "one\ntwo\nthree\nfour\nfive\nsix\nSEVEN there\n";
 const LINES_BOTH: &str = "ONE here\ntwo\nthree\nfour\nfive\nsix\nSEVEN there\n";
 
-/// All kinds but cycles and clashes of names, which take more than one item.
+/// Kinds of one item that stays in its place on the server.
 pub fn plain() -> Vec<Case> {
     vec![
         Case {
@@ -112,25 +111,10 @@ pub fn plain() -> Vec<Case> {
             ..Case::default()
         },
         Case {
-            kind: "move/move",
-            path: "mm/here.txt",
-            original: file("mm/a.txt", "moved on both sides\n"),
-            local: file("mm/here.txt", "moved on both sides\n"),
-            server: file("mm/there.txt", "moved on both sides\n"),
-            ..Case::default()
-        },
-        Case {
             kind: "move/delete",
             path: "md/b.txt",
             original: file("md/a.txt", "moved here, deleted there\n"),
             local: file("md/b.txt", "moved here, deleted there\n"),
-            ..Case::default()
-        },
-        Case {
-            kind: "delete/move",
-            path: "dm/b.txt",
-            original: file("dm/a.txt", "deleted here, moved there\n"),
-            server: file("dm/b.txt", "deleted here, moved there\n"),
             ..Case::default()
         },
         Case {
@@ -151,6 +135,27 @@ pub fn plain() -> Vec<Case> {
             original: file("me/run.sh", "#!/bin/sh\n"),
             local: file_with("me/run.sh", "#!/bin/sh\n", 0o755),
             server: file_with("me/run.sh", "#!/bin/sh\n", 0o600),
+            ..Case::default()
+        },
+    ]
+}
+
+/// Kinds of one item that was moved on the server.
+pub fn moved_there() -> Vec<Case> {
+    vec![
+        Case {
+            kind: "move/move",
+            path: "mm/here.txt",
+            original: file("mm/a.txt", "moved on both sides\n"),
+            local: file("mm/here.txt", "moved on both sides\n"),
+            server: file("mm/there.txt", "moved on both sides\n"),
+            ..Case::default()
+        },
+        Case {
+            kind: "delete/move",
+            path: "dm/b.txt",
+            original: file("dm/a.txt", "deleted here, moved there\n"),
+            server: file("dm/b.txt", "deleted here, moved there\n"),
             ..Case::default()
         },
     ]
@@ -194,10 +199,6 @@ fn make(root: &Path, state: Option<&State>) {
             fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
         }
         What::Link { target } => symlink(target, &path).expect("a new link"),
-        What::Folder { mode } => {
-            fs::create_dir_all(&path).expect("a new folder");
-            fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode");
-        }
     }
 }
 
@@ -247,10 +248,6 @@ pub fn must_be(root: &Path, state: &State, whose: &str) {
         What::Link { target } => {
             assert!(meta.is_symlink(), "{whose}: {} is no link", path.display());
             assert_eq!(fs::read_link(&path).expect("a link"), Path::new(target), "{whose}");
-        }
-        What::Folder { mode } => {
-            assert!(meta.is_dir(), "{whose}: {} is no folder", path.display());
-            assert_eq!(found_mode, mode, "{whose}: mode of {}", path.display());
         }
     }
 }

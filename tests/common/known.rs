@@ -2,7 +2,24 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 3] = [
+pub const KNOWN: [(&str, &str); 7] = [
+    (
+        "check-while-recovering",
+        "right after a kill while online a check finds two items at one place in base, until answers that were \
+         lost are looked up",
+    ),
+    (
+        "room",
+        "with the store's disk full not even a removal through the mount is taken",
+    ),
+    (
+        "moved-away",
+        "a server's folder that was renamed is still worked in until the link is made anew",
+    ),
+    (
+        "partial-brake",
+        "a look at single folders takes the brake off again",
+    ),
     ("rules", "rules, misses, answers and signing in have no commands yet"),
     (
         "moved-there",

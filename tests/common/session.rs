@@ -302,7 +302,7 @@ impl Session {
 
     #[track_caller]
     pub fn sync(&self, code: i32) {
-        let ran = self.ctl(&["sync", NAS, "--wait", "--timeout", "50"]);
+        let ran = self.ctl(&["sync", NAS, "--wait", "--timeout", "40"]);
         if ran.code != code {
             let told = [
                 self.ctl(&["conflicts"]).text(),

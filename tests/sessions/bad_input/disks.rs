@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 
-use crate::common::{Random, Ran, Session, is_root, skip};
+use crate::common::{Random, Ran, Session, is_root, known, skip, tries_known};
 
 /// A small file system in the place of a folder; said why where it cannot be had.
 fn small_disk(s: &Session, below: &str) -> bool {
@@ -48,12 +48,33 @@ fn a_full_disk_here_fails_the_new_write_and_nothing_else() {
     assert_eq!(s.read_here("old"), "old\n".repeat(1000));
     let status = s.json(&["status"]);
     assert_eq!(status["locations"][0]["name"], "nas");
-    // Room is made by what a person does: all goes on.
+    // With room all goes on.
+    let disk = s.base().join("data");
+    Ran::of(Command::new("mount").args(["-o", "remount,size=96m"]).arg(disk)).done();
     s.shell("rm -f big*").done();
     s.write_here("b", "b\n");
     s.online(0);
     assert_eq!(s.read_there("a"), "changed\n");
     assert_eq!(s.read_there("b"), "b\n");
+    s.must_agree();
+}
+
+#[test]
+fn with_a_full_disk_what_was_made_can_be_removed() {
+    skip(known("room"));
+    let Some(mut s) = Session::prepared().filter(|_| tries_known()) else { return };
+    if !small_disk(&s, "data") {
+        return;
+    }
+    s.serve();
+    s.write_there("a", "a\n");
+    s.add_and_pin();
+    s.offline();
+    let mut random = Random::new(7);
+    while fs::write(s.here(&format!("big{}", random.next())), random.bytes(1 << 20)).is_ok() {}
+    s.shell("rm -f big*").done();
+    s.write_here("b", "b\n");
+    s.online(0);
     s.must_agree();
 }
 

@@ -101,7 +101,10 @@ impl Done {
 
     fn note(&mut self, deed: Deed) {
         match deed {
-            Deed::Write { path, bytes, .. } | Deed::Save { path, bytes, .. } => {
+            Deed::Write { path, bytes, .. } => drop(self.files.insert(path, bytes)),
+            Deed::Save { path, bytes, .. } => {
+                // Left by a save that was cut off, and used up by this one.
+                self.files.remove(&path.with_extension("new"));
                 self.files.insert(path, bytes);
             }
             Deed::Append { path, bytes } => self.files.entry(path).or_default().extend_from_slice(&bytes),

@@ -57,6 +57,7 @@ fn a_repository_in_the_mount() {
     ))
     .done();
     s.online(0);
+    s.must_agree();
     for place in [s.here("repo"), s.there("repo")] {
         let fsck = Ran::of(
             Command::new("git")
@@ -74,5 +75,4 @@ fn a_repository_in_the_mount() {
         );
         assert_eq!(status.done().text(), "");
     }
-    s.must_agree();
 }

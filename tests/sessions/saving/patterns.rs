@@ -58,7 +58,7 @@ const WAYS: [Way; 17] = [
             leaves: &["doc.txt~"],
             ..way(
                 "vim with a backup",
-                "vim -u NONE -N -es -c 'set backup backupcopy=no' -c \"silent %s/old text/new text, and more of it/\" -c wq doc.txt < /dev/null",
+                "vim -u NONE -N -es -c 'set backup backupcopy=no backupskip=' -c \"silent %s/old text/new text, and more of it/\" -c wq doc.txt < /dev/null",
             )
         },
     ),

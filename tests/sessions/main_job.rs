@@ -283,10 +283,12 @@ fn events_tell_what_happens() {
     s.ok(&["resolve", "nas:papers/plan.txt", "--keep", "local"]);
     s.sync(0);
     let mut missing = vec!["location", "pin", "change", "conflict", "conflict-closed", "change-done"];
+    let mut told = Vec::new();
     until("all of it is told", || {
         for line in lines.try_iter() {
             let event: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{line}: {e}"));
             missing.retain(|word| event["event"] != *word);
+            told.push(line);
         }
         missing.is_empty()
     });

@@ -211,7 +211,11 @@ fn change(root: &Path, from: Option<&State>, to: Option<&State>) {
             if from.path != to.path {
                 fs::rename(root.join(from.path), root.join(to.path)).expect("it can be moved");
             }
-            if from.what != to.what {
+            if let (What::File { text, .. }, What::File { text: new, mode }) = (&from.what, &to.what)
+                && text == new
+            {
+                fs::set_permissions(root.join(to.path), Permissions::from_mode(*mode)).expect("its mode");
+            } else if from.what != to.what {
                 if !matches!((&from.what, &to.what), (What::File { .. }, What::File { .. })) {
                     fs::remove_file(root.join(to.path)).expect("it can be removed");
                 }

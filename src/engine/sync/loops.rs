@@ -24,6 +24,8 @@ use crate::reconcile::{Settled, settle};
 const SENDS: usize = 64;
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// The log is looked at so often while programs change things.
+const PACE: Duration = Duration::from_millis(50);
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
@@ -77,7 +79,10 @@ impl Worker {
                         return end;
                     }
                 }
-                () = changed.fuse() => {}
+                // What programs do comes in bursts, and settles for longer than this.
+                () = changed.fuse() => if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                    self.world.sleep(PACE).await;
+                },
                 () = woken.fuse() => {}
                 () = self.world.sleep(pause).fuse() => {}
             }

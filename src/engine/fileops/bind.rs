@@ -7,7 +7,7 @@
 
 use std::path::Path;
 
-use crate::model::{ItemId, Kind, Name, NodeId};
+use crate::model::{ItemId, Kind, Name, Needs, NodeId};
 use crate::store::Tx;
 use crate::store::rows::{Aspects, Entry, Item, ServerSide};
 use crate::store::tree::Tree;
@@ -281,6 +281,17 @@ fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
         children
             .into_iter()
             .for_each(|child| refresh_local_only(tx, child));
+    }
+}
+
+/// The program has done what a problem of this kind waited for.
+pub(super) fn forget_problem(tx: &mut Tx<'_>, node: NodeId, needs: Needs) {
+    let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
+    for id in links {
+        let problem = tx.tree().item(id).and_then(|i| i.problem.as_ref());
+        if problem.is_some_and(|p| p.needs == needs) {
+            tx.edit_item(id, |item| item.problem = None);
+        }
     }
 }
 

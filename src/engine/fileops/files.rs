@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{ContentId, FileHandle, Kind, NodeId};
+use crate::model::{ContentId, FileHandle, Kind, Needs, NodeId};
 use crate::store::Tx;
 use crate::store::content::{Content, ContentError};
 
@@ -167,14 +167,7 @@ impl Fileops {
         });
         if last_writer {
             let closed = self.store().write(|tx| {
-                let content = tx.tree().node(node).and_then(|l| l.row.content);
-                tx.edit_node(node, |row| {
-                    row.writing = false;
-                    row.replaced = None;
-                });
-                if let Some(content) = content {
-                    tx.sync_content(content);
-                }
+                written(tx, node);
                 Ok::<_, OpError>(())
             });
             if let Err(error) = closed {
@@ -351,14 +344,7 @@ impl Fileops {
             return Ok(());
         }
         self.store().write(|tx| {
-            let content = tx.tree().node(node).and_then(|l| l.row.content);
-            tx.edit_node(node, |row| {
-                row.writing = false;
-                row.replaced = None;
-            });
-            if let Some(content) = content {
-                tx.sync_content(content);
-            }
+            written(tx, node);
             Ok(())
         })
     }
@@ -371,6 +357,19 @@ fn discard(ops: &Fileops, id: ContentId) {
     {
         tracing::warn!(content = id.0, %error, "an unused content stays on the disk");
     }
+}
+
+/// The last writer has closed it: what it holds is whole, whatever was cut off before.
+fn written(tx: &mut Tx<'_>, node: NodeId) {
+    let content = tx.tree().node(node).and_then(|l| l.row.content);
+    tx.edit_node(node, |row| {
+        row.writing = false;
+        row.replaced = None;
+    });
+    if let Some(content) = content {
+        tx.sync_content(content);
+    }
+    bind::forget_problem(tx, node, Needs::Unfinished);
 }
 
 fn record_write(tx: &mut Tx<'_>, node: NodeId) {

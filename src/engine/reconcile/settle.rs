@@ -163,10 +163,15 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
         return false;
     };
     if theirs.is_whole() && theirs.is_sealed() {
-        // Known, but ours may not be.
-        let ours = node.and_then(|n| n.content).and_then(|id| tx.content(id));
-        return ours.is_some_and(|c| {
-            c.id() != theirs.id() && c.is_whole() && !c.is_sealed() && c.size() == theirs.size()
+        // Known; but ours may not be, or what both had before may be found to be the same.
+        let ours = node.and_then(|n| n.content);
+        let before = base.and_then(|b| b.content);
+        return [ours, before].into_iter().flatten().any(|id| {
+            let known = tx.content(id).filter(|c| id != theirs.id() && c.is_whole());
+            known.is_some_and(|c| {
+                c.size() == theirs.size()
+                    && (!c.is_sealed() || (before == Some(id) && c.digest() == theirs.digest()))
+            })
         });
     }
     let differs_here = match (base, node) {

@@ -440,7 +440,11 @@ pub fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta) -> bool {
 fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: State) {
     let same_version =
         known.is_some_and(|k| k.meta.version == state.meta.version && k.meta.kind == state.meta.kind);
+    let base = tx.tree().item(id).and_then(|i| i.base.as_deref());
+    let empty = base.filter(|b| b.meta.kind == Kind::File && b.meta.size == 0 && state.meta.size == 0);
     state.content = match (state.meta.kind, known) {
+        // Nothing is nothing: no look is needed to tell.
+        (Kind::File, _) if empty.is_some() => empty.and_then(|base| base.content),
         (Kind::File, Some(known)) if same_version => known.content,
         (Kind::File, _) => Some(expect_content(tx, state.meta.size)),
         _ => None,
@@ -473,7 +477,13 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) {
         return;
     }
     let children = tx.tree().server_children(id);
-    tx.edit_item(id, |item| item.server = ServerSide::Gone);
+    tx.edit_item(id, |item| {
+        item.server = match item.base {
+            Some(_) => ServerSide::Gone,
+            // It never was agreed on: absent there is as it was before.
+            None => ServerSide::AsBase,
+        }
+    });
     gone.push(id);
     for (_, child) in children {
         note_gone(tx, child, gone);

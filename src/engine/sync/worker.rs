@@ -48,6 +48,8 @@ pub struct Worker {
     pub(super) idle_at: AtomicU64,
     pub(super) observing: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
+    /// How often the server refused a change although a look showed nothing new.
+    pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
     /// Folders in which the server hinted at changes.
     pub(super) hints: Mutex<Vec<crate::remote::Hint>>,
 }
@@ -118,6 +120,7 @@ impl Worker {
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
+            refusals: Mutex::default(),
             hints: Mutex::default(),
         }
     }

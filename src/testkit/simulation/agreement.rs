@@ -10,6 +10,8 @@ use crate::server::Line;
 
 /// Rounds of sync and decisions until all must be at rest.
 const ROUNDS: usize = 24;
+/// More calls than this in one round are a loop.
+const MOST_CALLS: u64 = 5000;
 const LIMIT: Duration = Duration::from_secs(150);
 
 impl Run {
@@ -27,7 +29,12 @@ impl Run {
         let _ = scene.machine.ask(LIMIT, handle.online(Some(LOCATION)));
         let mut outcome = String::new();
         for _ in 0..ROUNDS {
+            let calls = scene.machine.server.traffic().calls;
             outcome = self.sync(scene);
+            if scene.machine.server.traffic().calls > calls + MOST_CALLS {
+                outcome = "it calls the server without end".into();
+                break;
+            }
             scene.ledger.look(&scene.machine, &mut self.wrong);
             // Servers that stamp by themselves are done by then.
             scene.machine.world.run_until_idle(Duration::from_secs(10));

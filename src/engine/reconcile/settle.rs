@@ -283,9 +283,8 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
         return Settled::Later;
     };
-    if tx.tree().child(parent, state.name.as_bytes()).is_some() {
-        // Observation binds names that are taken; one that appeared since is bound next time.
-        return Settled::Later;
+    if let Some(other) = tx.tree().child(parent, state.name.as_bytes()) {
+        return take_name(tx, id, other);
     }
     let node = new_node(tx, &state);
     let entry = Entry {
@@ -302,6 +301,20 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     tx.invalidate_entry(parent, &state.name);
     tx.invalidate_node(parent);
     Settled::Done
+}
+
+/// Something of another item came to stand here under the name that the server's new thing has: both
+/// were made under one name, and are one item. Where the other one was known elsewhere, it is gone from
+/// there.
+fn take_name(tx: &mut Tx<'_>, id: ItemId, other: ItemId) -> Settled {
+    let Some(there) = tx.tree().item(other).filter(|i| i.sending.is_none()) else {
+        return Settled::Later;
+    };
+    let entry = there.entry.clone();
+    tx.edit_item(other, |item| item.entry = None);
+    tx.edit_item(id, |item| item.entry = entry);
+    tx.relog(other);
+    settle(tx, id)
 }
 
 fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {

@@ -105,6 +105,8 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
+        // Contents under way: wanted again, they need not be read twice.
+        let mut reading: BTreeSet<ContentId> = BTreeSet::new();
         loop {
             let woken = self.wake.listen();
             while reads.len() < READS && !self.is_stopping() {
@@ -114,6 +116,9 @@ impl Worker {
                         self.fetched(id);
                         continue;
                     };
+                    if !reading.insert(source.content.id()) {
+                        continue;
+                    }
                     let source = Arc::new(source);
                     for range in in_reads(&source.content, 0..source.content.size()) {
                         ranges.push_back((id, source.clone(), range));
@@ -148,6 +153,9 @@ impl Worker {
                 continue;
             };
             self.wanted.lock().under_way -= 1;
+            if result.is_err() || source.content.is_whole() {
+                reading.remove(&source.content.id());
+            }
             match result {
                 Ok(()) => {
                     if source.content.is_whole() {

@@ -93,11 +93,25 @@ pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
         let parent = server.parent.and_then(|p| tree.item(p));
         facts.folder_gone_here = parent.is_some_and(|p| p.entry.is_none());
     }
-    if let (Some(entry), None) = (&item.entry, server) {
-        let parent = tree.folder_item(entry.parent).and_then(|p| tree.item(p));
-        facts.folder_gone_there = parent.is_some_and(|p| p.server == ServerSide::Gone);
+    if let Some(entry) = &item.entry {
+        facts.folder_gone_there = lies_in_gone(tree, entry.parent);
     }
     facts
+}
+
+/// Whether one of the folders above was removed on the server.
+fn lies_in_gone(tree: &Tree, folder: NodeId) -> bool {
+    let mut next = tree.folder_item(folder);
+    for _ in 0..4096 {
+        let Some(item) = next.and_then(|id| tree.item(id)) else {
+            return false;
+        };
+        if item.server == ServerSide::Gone {
+            return true;
+        }
+        next = tree.place(item, Side::Local).map(|(parent, _)| parent);
+    }
+    false
 }
 
 /// In which respects the server's state differs from `base`.

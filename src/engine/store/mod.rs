@@ -34,6 +34,7 @@ pub use tx::Tx;
 use commit::Batch;
 use content::Contents;
 use persist::{Database, Files, Journal, StoreError};
+use rows::Delta;
 use tree::Tree;
 
 /// What the kernel must forget. Sent by a thread that holds no lock and serves no request.
@@ -159,6 +160,7 @@ impl Store {
         };
         let deltas = tx.deltas();
         let invalidations = std::mem::take(&mut tx.invalidations);
+        let items = deltas.iter().any(|delta| matches!(delta, Delta::Item(..)));
         if !deltas.is_empty() {
             // The batch's lock orders the records; it is held for as long as the append takes.
             let mut batch = self.batch.lock();
@@ -179,6 +181,9 @@ impl Store {
         }
         drop(tree);
         self.committer.wake();
+        if items {
+            self.changed.notify(usize::MAX);
+        }
         for invalidation in invalidations {
             let _ = self.invalidations.try_send(invalidation);
         }

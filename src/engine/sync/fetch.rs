@@ -61,7 +61,7 @@ impl Worker {
             wanted.urgent.push_back(id);
         }
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
     }
 
     /// Looks through the location for pinned files that are not wholly here.
@@ -80,7 +80,7 @@ impl Worker {
         wanted.failed.clear();
         wanted.pinned = missing;
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
     }
 
     /// Where the bytes of an item's server state come from; `None` where nothing is missing.
@@ -108,7 +108,7 @@ impl Worker {
         // Contents under way: wanted again, they need not be read twice.
         let mut reading: BTreeSet<ContentId> = BTreeSet::new();
         loop {
-            let woken = self.wake.listen();
+            let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
             while reads.len() < READS && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some(id) = self.next_wanted() else { break };
@@ -142,12 +142,12 @@ impl Worker {
             if reads.is_empty() {
                 self.wanted.lock().rate = None;
                 self.progress.notify(usize::MAX);
-                woken.await;
+                let _ = woken.await;
                 continue;
             }
             let done = futures::select_biased! {
                 done = reads.next() => done,
-                () = woken.fuse() => continue,
+                _ = woken.fuse() => continue,
             };
             let Some((id, source, result)) = done else {
                 continue;
@@ -211,6 +211,8 @@ impl Worker {
         if waits {
             self.compared(id);
         }
+        // A record may have waited for these bytes.
+        self.store.changed.notify(usize::MAX);
     }
 
     /// Reads a range and takes it in; what is on its way to the disk is recorded when it is whole.

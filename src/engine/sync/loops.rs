@@ -26,6 +26,8 @@ const SENDS: usize = 64;
 const REFUSALS: u32 = 3;
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// Changes made here are gathered for so long before the log is looked through.
+const GATHER_CHANGES: Duration = Duration::from_millis(20);
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
@@ -79,7 +81,12 @@ impl Worker {
                         return end;
                     }
                 }
-                () = changed.fuse() => {}
+                () = changed.fuse() => {
+                    // A program that does much at once is not looked at for each thing it does.
+                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                        self.world.sleep(GATHER_CHANGES).await;
+                    }
+                }
                 () = woken.fuse() => {}
                 () = self.world.sleep(pause).fuse() => {}
             }
@@ -121,6 +128,10 @@ impl Worker {
         if plan.ready.is_empty() {
             return Ok((Vec::new(), plan.next));
         }
+        self.leave_out_absent(&mut plan.ready);
+        if plan.ready.is_empty() {
+            return Ok((Vec::new(), plan.next));
+        }
         let (store, ready) = (self.store.clone(), plan.ready.clone());
         blocking(&self.world, move || prepare(&store, &ready))
             .await
@@ -128,6 +139,44 @@ impl Worker {
         let handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
         self.store.flushed().await?;
         Ok((handed, plan.next))
+    }
+
+    /// A file that was moved aside or linked before its bytes were here cannot be sent yet: they are
+    /// fetched first.
+    fn leave_out_absent(&self, ready: &mut Vec<(ItemId, Step)>) {
+        let mut lacking = std::collections::BTreeSet::new();
+        {
+            let tree = self.store.read();
+            ready.retain(|(id, step)| {
+                if !matches!(step, Step::CreateFile | Step::CreateLink(_) | Step::Replace) {
+                    return true;
+                }
+                let entry = tree.item(*id).and_then(|i| i.entry.as_ref());
+                let content = entry.and_then(|e| tree.node(e.node)).and_then(|l| l.row.content);
+                let whole = content
+                    .and_then(|c| self.store.contents().get(c))
+                    .is_none_or(|c| c.is_whole());
+                lacking.extend(content.filter(|_| !whole));
+                whole
+            });
+        }
+        if lacking.is_empty() {
+            return;
+        }
+        let owners: Vec<ItemId> = {
+            let tree = self.store.read();
+            let has = |item: &&Item| {
+                item.location == self.location
+                    && tree
+                        .server_state(item)
+                        .and_then(|s| s.content)
+                        .is_some_and(|c| lacking.contains(&c))
+            };
+            let mut owners: Vec<ItemId> = tree.items().filter(has).map(|i| i.id).collect();
+            owners.sort_unstable();
+            owners
+        };
+        owners.into_iter().for_each(|id| self.want_urgently(id));
     }
 
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
@@ -309,8 +358,10 @@ impl Worker {
                 tree.item(**id).is_some_and(|i| {
                     i.sending.is_none()
                         && (i.server != ServerSide::AsBase || i.conflict.is_some() || {
-                            // New in a folder that the server removed.
-                            i.base.is_none() && i.entry.is_some()
+                            // New in a folder that the server removed, or moved into it.
+                            i.entry.is_some()
+                                && (i.base.is_none()
+                                    || i.pending.is_some_and(|p| p.aspects.contains(Aspects::PLACE)))
                         })
                 })
             };

@@ -31,6 +31,8 @@ pub struct Worker {
     state: Mutex<LinkState>,
     /// Wakes whoever waits: a command came, or the link may be back.
     pub(super) wake: Event,
+    /// Something is to be fetched.
+    pub(super) to_fetch: Event,
     /// Something was done: who waits for the end of something looks again.
     pub progress: Event,
     pub(super) closing: AtomicBool,
@@ -109,6 +111,7 @@ impl Worker {
                 capabilities: None,
             }),
             wake: Event::new(),
+            to_fetch: Event::new(),
             progress: Event::new(),
             closing: AtomicBool::new(false),
             by_hand: AtomicBool::new(by_hand),

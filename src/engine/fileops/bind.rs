@@ -309,6 +309,17 @@ fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
     }
 }
 
+/// The program has done what a problem of this kind waited for.
+pub(super) fn forget_problem(tx: &mut Tx<'_>, node: NodeId, needs: Needs) {
+    let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
+    for id in links {
+        let problem = tx.tree().item(id).and_then(|i| i.problem.as_ref());
+        if problem.is_some_and(|p| p.needs == needs) {
+            tx.edit_item(id, |item| item.problem = None);
+        }
+    }
+}
+
 /// As `reap`, for a node that lost a name for the server's sake: the kernel, which has not taken part
 /// in it, is told that the node has one name less.
 pub(crate) fn let_go(tx: &mut Tx<'_>, node: NodeId) {

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{ContentId, FileHandle, Kind, NodeId};
+use crate::model::{ContentId, FileHandle, Kind, Needs, NodeId};
 use crate::store::Tx;
 use crate::store::content::{Content, ContentError};
 
@@ -337,10 +337,6 @@ impl Fileops {
                     }
                 }
             });
-            if truncating.is_some() {
-                let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
-                links.into_iter().for_each(|item| bind::forget_cut_off(tx, item));
-            }
             record_write(tx, node);
             Ok(true)
         })
@@ -359,14 +355,7 @@ impl Fileops {
 fn close(tx: &mut Tx<'_>, node: NodeId) -> bool {
     let complete = tx.tree().node(node).is_some_and(|live| live.writers == 0 && live.row.writing);
     if complete {
-        let content = tx.tree().node(node).and_then(|l| l.row.content);
-        tx.edit_node(node, |row| {
-            row.writing = false;
-            row.replaced = None;
-        });
-        if let Some(content) = content {
-            tx.sync_content(content);
-        }
+        written(tx, node);
     }
     complete
 }
@@ -378,6 +367,19 @@ fn discard(ops: &Fileops, id: ContentId) {
     {
         tracing::warn!(content = id.0, %error, "an unused content stays on the disk");
     }
+}
+
+/// The last writer has closed it: what it holds is whole, whatever was cut off before.
+fn written(tx: &mut Tx<'_>, node: NodeId) {
+    let content = tx.tree().node(node).and_then(|l| l.row.content);
+    tx.edit_node(node, |row| {
+        row.writing = false;
+        row.replaced = None;
+    });
+    if let Some(content) = content {
+        tx.sync_content(content);
+    }
+    bind::forget_problem(tx, node, Needs::Unfinished);
 }
 
 fn record_write(tx: &mut Tx<'_>, node: NodeId) {

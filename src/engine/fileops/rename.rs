@@ -1,6 +1,6 @@
 //! Renames, with the rules POSIX and Linux have for them.
 
-use crate::model::{ItemId, Kind, NodeId, Side};
+use crate::model::{ItemId, Kind, Needs, NodeId, Side};
 use crate::store::Tx;
 
 use super::attrs::{note_change, touch_folder};
@@ -56,6 +56,7 @@ impl Fileops {
                 bring_data_first(tx, node, over_node);
             }
             bind::bind_moved(tx, moved, over, folder, new_parent, &new_name)?;
+            bind::forget_problem(tx, node, Needs::Name);
             tx.edit_node(node, |row| row.ctime = now);
             note_change(tx, node);
             touch_folder(tx, parent, now);

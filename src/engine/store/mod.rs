@@ -170,6 +170,7 @@ impl Store {
         };
         let deltas = tx.deltas();
         let invalidations = std::mem::take(&mut tx.invalidations);
+        let items = deltas.iter().any(|delta| matches!(delta, Delta::Item(..)));
         if !deltas.is_empty() {
             // The batch's lock orders the records; it is held for as long as the append takes.
             let mut batch = self.batch.lock();
@@ -194,10 +195,9 @@ impl Store {
             let garbage = std::mem::take(&mut tx.garbage);
             batch.add(seq, deltas, sync, garbage);
         }
-        let wakes = tx.has_work();
         drop(tx);
         drop(tree);
-        if wakes {
+        if items {
             self.changed.notify(usize::MAX);
         }
         self.committer.wake();

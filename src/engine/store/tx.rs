@@ -11,7 +11,7 @@ use crate::model::{ContentId, HistoryId, ItemId, LocationId, Name, NodeId, Stash
 
 use super::content::{Content, Contents};
 use super::pending;
-use super::rows::{Aspects, Delta, Happened, History, Item, Location, Node, Pending, Stashed, ServerSide};
+use super::rows::{Aspects, Delta, Happened, History, Item, Location, Node, Pending, Stashed};
 use super::tree::{Tree, contents_of_before, contents_of_item, contents_of_node};
 use super::{Invalidation, Shared};
 
@@ -276,14 +276,6 @@ impl<'a> Tx<'a> {
             .then(|| self.elapsed());
         self.tree.note_removed(location, id, removed);
         self.edit_item(id, |item| item.pending = pending);
-    }
-
-    /// Whether an item it touched has something to send or to settle.
-    pub(super) fn has_work(&self) -> bool {
-        self.items.keys().any(|id| {
-            let item = self.tree.item(*id);
-            item.is_some_and(|i| i.pending.is_some() || i.server != ServerSide::AsBase)
-        })
     }
 
     /// Puts everything back as it was.

@@ -80,6 +80,9 @@ pub struct Tree {
     items: HashMap<ItemId, Item>,
     nodes: HashMap<NodeId, Live>,
     base_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    /// Items whose place in `base` another one has taken meanwhile: they moved or are gone on the
+    /// server, and what is to become of them here is not settled yet. Few, and for a short time.
+    shadowed: HashMap<ItemId, Vec<(Name, ItemId)>>,
     /// Only of items whose server side is `At`.
     server_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
     locations: BTreeMap<LocationId, LiveLocation>,

@@ -94,16 +94,13 @@ fn server_mtime(tree: &Tree, item: &Item) -> Option<crate::model::Time> {
 fn rebase(tx: &mut Tx<'_>, id: ItemId) {
     let Some(item) = tx.tree().item(id) else { return };
     let server = tx.tree().server_state(item).cloned();
-    let is_gone = server.is_none();
     tx.edit_item(id, |item| {
         item.base = server.map(Box::new);
         item.server = ServerSide::AsBase;
         item.conflict = None;
         item.problem = None;
     });
-    if is_gone {
-        revive_on_server(tx, id);
-    }
+    revive_on_server(tx, id);
     let node = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node);
     if let Some(node) = node {
         crate::fileops::note_change(tx, node);

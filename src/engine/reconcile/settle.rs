@@ -93,11 +93,25 @@ pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
         let parent = server.parent.and_then(|p| tree.item(p));
         facts.folder_gone_here = parent.is_some_and(|p| p.entry.is_none());
     }
-    if let (Some(entry), None) = (&item.entry, server) {
-        let parent = tree.folder_item(entry.parent).and_then(|p| tree.item(p));
-        facts.folder_gone_there = parent.is_some_and(|p| p.server == ServerSide::Gone);
+    if let Some(entry) = &item.entry {
+        facts.folder_gone_there = lies_in_gone(tree, entry.parent);
     }
     facts
+}
+
+/// Whether one of the folders above was removed on the server.
+fn lies_in_gone(tree: &Tree, folder: NodeId) -> bool {
+    let mut next = tree.folder_item(folder);
+    for _ in 0..4096 {
+        let Some(item) = next.and_then(|id| tree.item(id)) else {
+            return false;
+        };
+        if item.server == ServerSide::Gone {
+            return true;
+        }
+        next = tree.place(item, Side::Local).map(|(parent, _)| parent);
+    }
+    false
 }
 
 /// In which respects the server's state differs from `base`.
@@ -163,10 +177,15 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
         return false;
     };
     if theirs.is_whole() && theirs.is_sealed() {
-        // Known, but ours may not be.
-        let ours = node.and_then(|n| n.content).and_then(|id| tx.content(id));
-        return ours.is_some_and(|c| {
-            c.id() != theirs.id() && c.is_whole() && !c.is_sealed() && c.size() == theirs.size()
+        // Known; but ours may not be, or what both had before may be found to be the same.
+        let ours = node.and_then(|n| n.content);
+        let before = base.and_then(|b| b.content);
+        return [ours, before].into_iter().flatten().any(|id| {
+            let known = tx.content(id).filter(|c| id != theirs.id() && c.is_whole());
+            known.is_some_and(|c| {
+                c.size() == theirs.size()
+                    && (!c.is_sealed() || (before == Some(id) && c.digest() == theirs.digest()))
+            })
         });
     }
     let differs_here = match (base, node) {
@@ -278,9 +297,8 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
         return Settled::Later;
     };
-    if tx.tree().child(parent, state.name.as_bytes()).is_some() {
-        // Observation binds names that are taken; one that appeared since is bound next time.
-        return Settled::Later;
+    if let Some(other) = tx.tree().child(parent, state.name.as_bytes()) {
+        return take_name(tx, id, other);
     }
     let node = new_node(tx, &state);
     let entry = Entry {
@@ -297,6 +315,20 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     tx.invalidate_entry(parent, &state.name);
     tx.invalidate_node(parent);
     Settled::Done
+}
+
+/// Something of another item came to stand here under the name that the server's new thing has: both
+/// were made under one name, and are one item. Where the other one was known elsewhere, it is gone from
+/// there.
+fn take_name(tx: &mut Tx<'_>, id: ItemId, other: ItemId) -> Settled {
+    let Some(there) = tx.tree().item(other).filter(|i| i.sending.is_none()) else {
+        return Settled::Later;
+    };
+    let entry = there.entry.clone();
+    tx.edit_item(other, |item| item.entry = None);
+    tx.edit_item(id, |item| item.entry = entry);
+    tx.relog(other);
+    settle(tx, id)
 }
 
 fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {

@@ -61,7 +61,7 @@ impl Worker {
             wanted.urgent.push_back(id);
         }
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
     }
 
     /// Looks through the location for pinned files that are not wholly here.
@@ -80,7 +80,7 @@ impl Worker {
         wanted.failed.clear();
         wanted.pinned = missing;
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
     }
 
     /// Where the bytes of an item's server state come from; `None` where nothing is missing.
@@ -105,8 +105,10 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
+        // Contents under way: wanted again, they need not be read twice.
+        let mut reading: BTreeSet<ContentId> = BTreeSet::new();
         loop {
-            let woken = self.wake.listen();
+            let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
             while reads.len() < READS && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some(id) = self.next_wanted() else { break };
@@ -114,6 +116,9 @@ impl Worker {
                         self.fetched(id);
                         continue;
                     };
+                    if !reading.insert(source.content.id()) {
+                        continue;
+                    }
                     let source = Arc::new(source);
                     for range in in_reads(&source.content, 0..source.content.size()) {
                         ranges.push_back((id, source.clone(), range));
@@ -137,17 +142,20 @@ impl Worker {
             if reads.is_empty() {
                 self.wanted.lock().rate = None;
                 self.progress.notify(usize::MAX);
-                woken.await;
+                let _ = woken.await;
                 continue;
             }
             let done = futures::select_biased! {
                 done = reads.next() => done,
-                () = woken.fuse() => continue,
+                _ = woken.fuse() => continue,
             };
             let Some((id, source, result)) = done else {
                 continue;
             };
             self.wanted.lock().under_way -= 1;
+            if result.is_err() || source.content.is_whole() {
+                reading.remove(&source.content.id());
+            }
             match result {
                 Ok(()) => {
                     if source.content.is_whole() {
@@ -203,6 +211,8 @@ impl Worker {
         if waits {
             self.compared(id);
         }
+        // A record may have waited for these bytes.
+        self.store.changed.notify(usize::MAX);
     }
 
     /// Reads a range and takes it in; what is on its way to the disk is recorded when it is whole.

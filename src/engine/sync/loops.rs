@@ -11,7 +11,7 @@ use futures::{FutureExt, StreamExt};
 use crate::model::{ItemId, Meta, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
 use crate::store::persist::StoreError;
-use crate::store::rows::{Aspects, Problem, ServerSide};
+use crate::store::rows::{Aspects, Item, Problem, ServerSide};
 use crate::world::blocking;
 
 use super::observe::{Braked, Scope, observe, settle_all};
@@ -22,8 +22,12 @@ use crate::reconcile::{Settled, settle};
 
 /// Records with the remote at once.
 const SENDS: usize = 64;
+/// So many refusals that no look explains are a problem.
+const REFUSALS: u32 = 3;
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// Changes made here are gathered for so long before the log is looked through.
+const GATHER_CHANGES: Duration = Duration::from_millis(20);
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
@@ -77,7 +81,12 @@ impl Worker {
                         return end;
                     }
                 }
-                () = changed.fuse() => {}
+                () = changed.fuse() => {
+                    // A program that does much at once is not looked at for each thing it does.
+                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                        self.world.sleep(GATHER_CHANGES).await;
+                    }
+                }
                 () = woken.fuse() => {}
                 () = self.world.sleep(pause).fuse() => {}
             }
@@ -119,6 +128,10 @@ impl Worker {
         if plan.ready.is_empty() {
             return Ok((Vec::new(), plan.next));
         }
+        self.leave_out_absent(&mut plan.ready);
+        if plan.ready.is_empty() {
+            return Ok((Vec::new(), plan.next));
+        }
         let (store, ready) = (self.store.clone(), plan.ready.clone());
         blocking(&self.world, move || prepare(&store, &ready))
             .await
@@ -126,6 +139,44 @@ impl Worker {
         let handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
         self.store.flushed().await?;
         Ok((handed, plan.next))
+    }
+
+    /// A file that was moved aside or linked before its bytes were here cannot be sent yet: they are
+    /// fetched first.
+    fn leave_out_absent(&self, ready: &mut Vec<(ItemId, Step)>) {
+        let mut lacking = std::collections::BTreeSet::new();
+        {
+            let tree = self.store.read();
+            ready.retain(|(id, step)| {
+                if !matches!(step, Step::CreateFile | Step::CreateLink(_) | Step::Replace) {
+                    return true;
+                }
+                let entry = tree.item(*id).and_then(|i| i.entry.as_ref());
+                let content = entry.and_then(|e| tree.node(e.node)).and_then(|l| l.row.content);
+                let whole = content
+                    .and_then(|c| self.store.contents().get(c))
+                    .is_none_or(|c| c.is_whole());
+                lacking.extend(content.filter(|_| !whole));
+                whole
+            });
+        }
+        if lacking.is_empty() {
+            return;
+        }
+        let owners: Vec<ItemId> = {
+            let tree = self.store.read();
+            let has = |item: &&Item| {
+                item.location == self.location
+                    && tree
+                        .server_state(item)
+                        .and_then(|s| s.content)
+                        .is_some_and(|c| lacking.contains(&c))
+            };
+            let mut owners: Vec<ItemId> = tree.items().filter(has).map(|i| i.id).collect();
+            owners.sort_unstable();
+            owners
+        };
+        owners.into_iter().for_each(|id| self.want_urgently(id));
     }
 
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
@@ -142,6 +193,7 @@ impl Worker {
         let can = self.can();
         let after = match result {
             Ok(meta) => {
+                self.refusals.lock().remove(&id);
                 let done = self.store.write(|tx| {
                     replay::succeeded(tx, id, meta, &can);
                     Ok::<_, StoreError>(())
@@ -161,17 +213,83 @@ impl Worker {
             }
         };
         match after {
-            (After::Look, _) => {
+            (After::Look, error) => {
+                let before = self.store.read().item(id).cloned();
                 self.look_again(id);
                 // Until somebody has looked, it would only be refused again.
-                let looked = self.look_at_hints().await;
-                looked.err()
+                if let Err(end) = self.look_at_hints().await {
+                    return Some(end);
+                }
+                self.refused_again(id, before, &error).err().map(End::Store)
             }
             (After::Keep(name), RemoteError::Displaced { now, .. }) => {
                 self.keep_displaced(id, name, *now).await.err()
             }
             _ => None,
         }
+    }
+
+    /// The look showed nothing that explains the refusal: after some more it is a problem, and no
+    /// loop.
+    fn refused_again(&self, id: ItemId, before: Option<Item>, error: &RemoteError) -> Result<(), StoreError> {
+        let now = self.store.read().item(id).cloned();
+        let unexplained = match (&before, &now) {
+            (Some(before), Some(now)) => {
+                now.conflict.is_none()
+                    && now.server == ServerSide::AsBase
+                    && now.base == before.base
+                    && now.entry == before.entry
+                    && now.pending.is_some()
+            }
+            _ => false,
+        };
+        let count = {
+            let mut refusals = self.refusals.lock();
+            if !unexplained {
+                refusals.remove(&id);
+                return Ok(());
+            }
+            let count = refusals.entry(id).or_default();
+            *count += 1;
+            *count
+        };
+        if count < REFUSALS {
+            return Ok(());
+        }
+        self.refusals.lock().remove(&id);
+        let (needs, message) = match self.like_named(id) {
+            Some(other) => {
+                let other = String::from_utf8_lossy(other.as_bytes()).into_owned();
+                let message = format!(
+                    "the server takes its name for that of {other}, which is there; rename one of them"
+                );
+                (Needs::Name, message)
+            }
+            None => (
+                Needs::Retry,
+                format!("the server refuses it, and shows no reason: {error}"),
+            ),
+        };
+        self.store.write(|tx| {
+            replay::note_problem(tx, id, needs, message);
+            Ok(())
+        })
+    }
+
+    /// What is in the way on a server for which names that differ only in case are one.
+    fn like_named(&self, id: ItemId) -> Option<crate::model::Name> {
+        if self.can().case_sensitive {
+            return None;
+        }
+        let tree = self.store.read();
+        let (parent, name) = tree.place(tree.item(id)?, Side::Local)?;
+        let folded = |name: &crate::model::Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
+        let wanted = folded(&name);
+        let there = tree.server_children(parent);
+        let other = there
+            .into_iter()
+            .find(|(n, child)| *child != id && folded(n) == wanted);
+        other.map(|(name, _)| name)
     }
 
     /// Ours is at the path, and the server's newer version under a temporary name: it becomes the
@@ -240,8 +358,10 @@ impl Worker {
                 tree.item(**id).is_some_and(|i| {
                     i.sending.is_none()
                         && (i.server != ServerSide::AsBase || i.conflict.is_some() || {
-                            // New in a folder that the server removed.
-                            i.base.is_none() && i.entry.is_some()
+                            // New in a folder that the server removed, or moved into it.
+                            i.entry.is_some()
+                                && (i.base.is_none()
+                                    || i.pending.is_some_and(|p| p.aspects.contains(Aspects::PLACE)))
                         })
                 })
             };

@@ -62,6 +62,18 @@ struct Inside {
     inside: Option<Vec<Inside>>,
 }
 
+/// What comes of a round while it is noted.
+#[derive(Default)]
+struct Round {
+    by_file_id: HashMap<u64, ItemId>,
+    /// Not found where they were, and not yet found elsewhere.
+    missing: BTreeSet<ItemId>,
+    /// To be settled.
+    touched: Vec<ItemId>,
+    /// New folders whose names are all known.
+    walked: Vec<ItemId>,
+}
+
 /// Why a round did not come to its end.
 #[derive(Debug)]
 pub enum Stopped {
@@ -114,6 +126,10 @@ pub async fn observe(
         }
     }
     let deep = *scope == Scope::Everything;
+    let mut asked: BTreeSet<ItemId> = match scope {
+        Scope::Everything => BTreeSet::new(),
+        Scope::Folders(folders) => folders.clone(),
+    };
     let mut under_way = FuturesUnordered::new();
     let mut walked: HashMap<LocPath, Vec<Listed>> = HashMap::new();
     let mut fresh_tops: Vec<(ItemId, LocPath, Listed)> = Vec::new();
@@ -141,6 +157,17 @@ pub async fn observe(
                         return Err(Stopped::Remote(RemoteError::gone("the folder is not there")));
                     }
                     found.unreadable.push((folder, RemoteError::NotFound));
+                    // Where nobody walks down to it, the folder above is asked now.
+                    let tree = store.read();
+                    let above = tree.item(folder).and_then(|i| tree.place(i, Side::Server));
+                    if let Some((above, _)) = above.filter(|(above, _)| !deep && asked.insert(*above))
+                        && let Some(path) = tree.path(above, Side::Server)
+                    {
+                        queue.push(Job {
+                            place: Where::Item(above),
+                            path,
+                        });
+                    }
                 }
                 continue;
             }
@@ -311,8 +338,7 @@ impl Observation {
         store: &Store,
         capabilities: &Capabilities,
     ) -> Result<Vec<(ItemId, Settled)>, crate::store::persist::StoreError> {
-        let mut touched: Vec<ItemId> = Vec::new();
-        let mut missing: BTreeSet<ItemId> = self.missing.iter().copied().collect();
+        let missing: BTreeSet<ItemId> = self.missing.iter().copied().collect();
         let by_file_id: HashMap<u64, ItemId> = if capabilities.file_ids {
             let tree = store.read();
             let id_of = |id: &ItemId| Some((tree.server_state(tree.item(*id)?)?.meta.file_id?, *id));
@@ -320,22 +346,17 @@ impl Observation {
         } else {
             HashMap::new()
         };
+        let mut round = Round {
+            by_file_id,
+            missing,
+            ..Round::default()
+        };
         let mut fresh = self.fresh;
-        let mut listed_fresh: Vec<ItemId> = Vec::new();
         while !fresh.is_empty() {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
             store.write(|tx| {
                 for fresh in chunk {
-                    note_fresh(
-                        tx,
-                        fresh.parent,
-                        fresh.listed,
-                        fresh.inside,
-                        &by_file_id,
-                        &mut missing,
-                        &mut touched,
-                        &mut listed_fresh,
-                    );
+                    note_fresh(tx, fresh.parent, fresh.listed, fresh.inside, &mut round);
                 }
                 Ok::<_, crate::store::persist::StoreError>(())
             })?;
@@ -344,7 +365,7 @@ impl Observation {
             store.write(|tx| {
                 for (id, meta) in chunk {
                     if note_changed(tx, *id, meta.clone()) {
-                        touched.push(*id);
+                        round.touched.push(*id);
                     }
                 }
                 Ok::<_, crate::store::persist::StoreError>(())
@@ -353,7 +374,7 @@ impl Observation {
         // Deepest first, so that folders are empty when their turn comes.
         let mut gone: Vec<ItemId> = Vec::new();
         store.write(|tx| {
-            for id in &missing {
+            for id in &round.missing {
                 note_gone(tx, *id, &mut gone);
             }
             for id in &self.listed {
@@ -361,11 +382,11 @@ impl Observation {
             }
             Ok::<_, crate::store::persist::StoreError>(())
         })?;
-        touched.extend(gone.into_iter().rev());
-        let left = settle_all(store, touched)?;
+        round.touched.extend(gone);
+        let left = settle_all(store, round.touched)?;
         // New folders that were walked are here by now, with all that is in them.
         store.write(|tx| {
-            listed_fresh.iter().for_each(|id| mark_listed(tx, *id));
+            round.walked.iter().for_each(|id| mark_listed(tx, *id));
             Ok::<_, crate::store::persist::StoreError>(())
         })?;
         Ok(left)
@@ -440,7 +461,11 @@ pub fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta) -> bool {
 fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: State) {
     let same_version =
         known.is_some_and(|k| k.meta.version == state.meta.version && k.meta.kind == state.meta.kind);
+    let base = tx.tree().item(id).and_then(|i| i.base.as_deref());
+    let empty = base.filter(|b| b.meta.kind == Kind::File && b.meta.size == 0 && state.meta.size == 0);
     state.content = match (state.meta.kind, known) {
+        // Nothing is nothing: no look is needed to tell.
+        (Kind::File, _) if empty.is_some() => empty.and_then(|base| base.content),
         (Kind::File, Some(known)) if same_version => known.content,
         (Kind::File, _) => Some(expect_content(tx, state.meta.size)),
         _ => None,
@@ -466,17 +491,22 @@ pub fn expect_content(tx: &mut Tx<'_>, size: u64) -> ContentId {
     id
 }
 
-/// An item the walk did not find, with all that lies in it.
-fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) {
-    let Some(item) = tx.tree().item(id) else { return };
+/// An item the walk did not find, with all that lies in it; the deepest goes first. A folder goes with
+/// all that is in it or stays until it can: what is left in one that is gone would never be looked at
+/// again.
+fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) -> bool {
+    let Some(item) = tx.tree().item(id) else {
+        return true;
+    };
     if !may_note(tx, item) {
-        return;
+        return false;
     }
-    let children = tx.tree().server_children(id);
-    tx.edit_item(id, |item| item.server = ServerSide::Gone);
-    gone.push(id);
-    for (_, child) in children {
-        note_gone(tx, child, gone);
+    let mut all = true;
+    for (_, child) in tx.tree().server_children(id) {
+        all &= note_gone(tx, child, gone);
+    }
+    if !all {
+        return false;
     }
     // What is new in it here is to be asked about.
     if let Some(node) = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node) {
@@ -491,6 +521,15 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) {
                 .filter(|c| tx.tree().item(*c).is_some_and(|i| i.base.is_none())),
         );
     }
+    tx.edit_item(id, |item| {
+        item.server = match item.base {
+            Some(_) => ServerSide::Gone,
+            // It never was agreed on: absent there is as it was before.
+            None => ServerSide::AsBase,
+        }
+    });
+    gone.push(id);
+    true
 }
 
 fn mark_listed(tx: &mut Tx<'_>, folder: ItemId) {
@@ -516,10 +555,7 @@ fn note_fresh(
     parent: ItemId,
     listed: Listed,
     inside: Option<Vec<Inside>>,
-    by_file_id: &HashMap<u64, ItemId>,
-    missing: &mut BTreeSet<ItemId>,
-    touched: &mut Vec<ItemId>,
-    listed_folders: &mut Vec<ItemId>,
+    round: &mut Round,
 ) {
     if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name) {
         return;
@@ -531,14 +567,14 @@ fn note_fresh(
     let moved = listed
         .meta
         .file_id
-        .and_then(|file| by_file_id.get(&file))
+        .and_then(|file| round.by_file_id.get(&file))
         .copied()
-        .filter(|id| missing.contains(id))
+        .filter(|id| round.missing.contains(id))
         .filter(|id| tx.tree().item(*id).is_some_and(|i| may_note(tx, i)))
         .filter(|id| server_kind(tx.tree(), *id) == Some(listed.meta.kind));
     let id = match moved {
         Some(id) => {
-            missing.remove(&id);
+            round.missing.remove(&id);
             id
         }
         None => match bind_fresh(tx, parent, &listed.name) {
@@ -574,40 +610,31 @@ fn note_fresh(
             state
         }
     };
-    touched.push(id);
+    round.touched.push(id);
     if state.meta.kind != Kind::Folder {
         return;
     }
     let Some(inside) = inside else { return };
-    listed_folders.push(id);
+    round.walked.push(id);
     let mut seen = HashSet::new();
     for child in inside {
         seen.insert(child.listed.name.clone());
         match tx.tree().server_child(id, child.listed.name.as_bytes()) {
             Some(known) => {
-                missing.remove(&known);
+                round.missing.remove(&known);
                 if note_changed(tx, known, child.listed.meta.clone()) {
-                    touched.push(known);
+                    round.touched.push(known);
                 }
             }
-            None => note_fresh(
-                tx,
-                id,
-                child.listed,
-                child.inside,
-                by_file_id,
-                missing,
-                touched,
-                listed_folders,
-            ),
+            None => note_fresh(tx, id, child.listed, child.inside, round),
         }
     }
     for (name, child) in tx.tree().server_children(id) {
         if !seen.contains(&name) && moved.is_some() {
-            missing.insert(child);
+            round.missing.insert(child);
         }
     }
-    touched.push(id);
+    round.touched.push(id);
 }
 
 fn server_kind(tree: &Tree, id: ItemId) -> Option<Kind> {

@@ -31,6 +31,8 @@ pub struct Worker {
     state: Mutex<LinkState>,
     /// Wakes whoever waits: a command came, or the link may be back.
     pub(super) wake: Event,
+    /// Something is to be fetched.
+    pub(super) to_fetch: Event,
     /// Something was done: who waits for the end of something looks again.
     pub progress: Event,
     pub(super) closing: AtomicBool,
@@ -48,6 +50,8 @@ pub struct Worker {
     pub(super) idle_at: AtomicU64,
     pub(super) observing: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
+    /// How often the server refused a change although a look showed nothing new.
+    pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
     /// Folders in which the server hinted at changes.
     pub(super) hints: Mutex<Vec<crate::remote::Hint>>,
 }
@@ -107,6 +111,7 @@ impl Worker {
                 capabilities: None,
             }),
             wake: Event::new(),
+            to_fetch: Event::new(),
             progress: Event::new(),
             closing: AtomicBool::new(false),
             by_hand: AtomicBool::new(by_hand),
@@ -118,6 +123,7 @@ impl Worker {
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
+            refusals: Mutex::default(),
             hints: Mutex::default(),
         }
     }

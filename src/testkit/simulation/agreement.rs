@@ -10,6 +10,8 @@ use crate::server::Line;
 
 /// Rounds of sync and decisions until all must be at rest.
 const ROUNDS: usize = 24;
+/// More calls than this in one round are a loop.
+const MOST_CALLS: u64 = 5000;
 const LIMIT: Duration = Duration::from_secs(150);
 
 impl Run {
@@ -27,7 +29,12 @@ impl Run {
         let _ = scene.machine.ask(LIMIT, handle.online(Some(LOCATION)));
         let mut outcome = String::new();
         for _ in 0..ROUNDS {
+            let calls = scene.machine.server.traffic().calls;
             outcome = self.sync(scene);
+            if scene.machine.server.traffic().calls > calls + MOST_CALLS {
+                outcome = "it calls the server without end".into();
+                break;
+            }
             scene.ledger.look(&scene.machine, &mut self.wrong);
             // Servers that stamp by themselves are done by then.
             scene.machine.world.run_until_idle(Duration::from_secs(10));
@@ -67,6 +74,9 @@ impl Run {
         let server = scene.machine.server.tree();
         for line in like(local.clone()).differences(&like(server)) {
             self.wrong.push(format!("at rest, and not the same: {line}"));
+        }
+        if !self.wrong.is_empty() {
+            self.wrong.extend(all_items(scene));
         }
         self.wrong.extend(open_items(scene));
         for path in scene.machine.server.user().temporaries() {
@@ -124,34 +134,45 @@ fn items(scene: &Scene) -> Vec<Item> {
 
 /// One line for each item that is not at rest.
 fn open_items(scene: &Scene) -> Vec<String> {
+    let open = items(scene).into_iter().filter(|item| {
+        item.pending.is_some()
+            || item.sending.is_some()
+            || item.conflict.is_some()
+            || item.problem.is_some()
+            || item.server != ServerSide::AsBase
+    });
+    open.map(|item| line(scene, &item)).collect()
+}
+
+fn line(scene: &Scene, item: &Item) -> String {
     let handle = scene.machine.handle();
     let tree = handle.store().read();
+    let path = tree.known_path(item.id).unwrap_or_default();
+    let server = match &item.server {
+        ServerSide::AsBase => "as base".to_owned(),
+        ServerSide::Gone => "gone".to_owned(),
+        ServerSide::At(state) => format!("{:?} {:?} in {:?}", state.meta.kind, state.name, state.parent),
+    };
+    format!(
+        "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, only here {}, \
+         server {server}",
+        item.id,
+        item.entry.as_ref().map(|e| e.node),
+        item.pending.map(|p| p.aspects),
+        item.sending.is_some(),
+        item.conflict.as_ref().map(|c| c.kind.word()),
+        item.problem.as_ref().map(|p| p.message.clone()),
+        item.base
+            .as_ref()
+            .map(|b| (b.meta.kind, b.parent, b.name.clone())),
+        item.local_only,
+    )
+}
+
+/// All items, in a failure that needs them.
+fn all_items(scene: &Scene) -> Vec<String> {
     items(scene)
-        .into_iter()
-        .filter(|item| {
-            item.pending.is_some()
-                || item.sending.is_some()
-                || item.conflict.is_some()
-                || item.problem.is_some()
-                || item.server != ServerSide::AsBase
-        })
-        .map(|item| {
-            let path = tree.known_path(item.id).unwrap_or_default();
-            let server = match &item.server {
-                ServerSide::AsBase => "as base".to_owned(),
-                ServerSide::Gone => "gone".to_owned(),
-                ServerSide::At(state) => format!("{:?} {:?} in {:?}", state.meta.kind, state.name, state.parent),
-            };
-            format!(
-                "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, server {server}",
-                item.id,
-                item.entry.as_ref().map(|e| e.node),
-                item.pending.map(|p| p.aspects),
-                item.sending.is_some(),
-                item.conflict.as_ref().map(|c| c.kind.word()),
-                item.problem.as_ref().map(|p| p.message.clone()),
-                item.base.as_ref().map(|b| (b.meta.kind, b.parent, b.name.clone())),
-            )
-        })
+        .iter()
+        .map(|item| format!("    {}", line(scene, item)))
         .collect()
 }

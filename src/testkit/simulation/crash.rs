@@ -36,10 +36,16 @@ impl Scene {
     }
 
     /// A step that failed for want of space changed nothing else.
-    pub fn confined(&self, before: &Snapshot, after: &Snapshot, wrong: &mut Vec<String>) {
+    pub fn confined(
+        &self,
+        before: &Snapshot,
+        after: &Snapshot,
+        like: impl Fn(Snapshot) -> Snapshot,
+        wrong: &mut Vec<String>,
+    ) {
         let Some(tree) = self.machine.tree() else { return };
         let meant: BTreeSet<LocPath> = changed_paths(before, after).into_iter().collect();
-        for path in changed_paths(&before.clone().without_times(), &tree.without_times()) {
+        for path in changed_paths(&like(before.clone()), &like(tree)) {
             if !meant.contains(&path) && !self.stale {
                 wrong.push(format!(
                     "{path} was changed by a step that only failed for want of space"

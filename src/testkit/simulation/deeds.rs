@@ -267,8 +267,15 @@ impl Run {
         for problem in problems.and_then(Result::ok).unwrap_or_default() {
             let text = format!("problem at {}: {}", problem.path, problem.message);
             scene.machine.world.trace(|| text);
-            if matches!(problem.needs, Needs::Confirm | Needs::Unfinished) {
-                let _ = scene.machine.ask(LIMIT, handle.confirm(problem.id));
+            match problem.needs {
+                Needs::Confirm | Needs::Unfinished => {
+                    let _ = scene.machine.ask(LIMIT, handle.confirm(problem.id));
+                }
+                Needs::Name => {
+                    let free = format!("renamed {}", problem.id);
+                    self.renames(scene, problem.path.path.as_bytes(), free.as_bytes());
+                }
+                _ => {}
             }
         }
     }

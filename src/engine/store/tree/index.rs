@@ -43,10 +43,13 @@ impl Tree {
             ..
         }) = item.base.as_deref()
         {
-            self.base_children
-                .entry(*parent)
-                .or_default()
-                .insert(name.clone(), item.id);
+            add_child(
+                &mut self.base_children,
+                &mut self.shadowed,
+                *parent,
+                name,
+                item.id,
+            );
         }
         if let ServerSide::At(state) = &item.server
             && let Some(parent) = state.parent
@@ -89,6 +92,13 @@ impl Tree {
         }) = item.base.as_deref()
         {
             remove_child(&mut self.base_children, *parent, name, item.id);
+            uncover(
+                &mut self.base_children,
+                &mut self.shadowed,
+                *parent,
+                name,
+                item.id,
+            );
         }
         if let ServerSide::At(state) = &item.server
             && let Some(parent) = state.parent
@@ -180,6 +190,43 @@ impl Tree {
             self.release(content);
         }
         old
+    }
+}
+
+fn add_child(
+    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    shadowed: &mut HashMap<ItemId, Vec<(Name, ItemId)>>,
+    parent: ItemId,
+    name: &Name,
+    id: ItemId,
+) {
+    let before = index.entry(parent).or_default().insert(name.clone(), id);
+    if let Some(before) = before.filter(|before| *before != id) {
+        shadowed.entry(parent).or_default().push((name.clone(), before));
+    }
+}
+
+/// An item left its place: one that it covered shows again, one that was covered itself is covered no
+/// longer.
+fn uncover(
+    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    shadowed: &mut HashMap<ItemId, Vec<(Name, ItemId)>>,
+    parent: ItemId,
+    name: &Name,
+    id: ItemId,
+) {
+    let Some(covered) = shadowed.get_mut(&parent) else {
+        return;
+    };
+    let before = covered.len();
+    covered.retain(|(n, other)| !(n == name && *other == id));
+    let was_covered = covered.len() < before;
+    if !was_covered && let Some(at) = covered.iter().rposition(|(n, _)| n == name) {
+        let (name, other) = covered.remove(at);
+        index.entry(parent).or_default().entry(name).or_insert(other);
+    }
+    if covered.is_empty() {
+        shadowed.remove(&parent);
     }
 }
 

@@ -25,14 +25,23 @@ impl Tree {
             .into_iter()
             .flatten()
             .map(|(name, id)| (name, *id))
+            .chain(self.covered(parent).map(|(name, id)| (name, *id)))
+    }
+
+    /// Items whose place in `base` has been taken by another one.
+    fn covered(&self, parent: ItemId) -> impl Iterator<Item = &(Name, ItemId)> {
+        self.shadowed.get(&parent).into_iter().flatten()
     }
 
     pub fn server_child(&self, parent: ItemId, name: &[u8]) -> Option<ItemId> {
         if let Some(id) = self.server_children.get(&parent).and_then(|c| c.get(name)) {
             return Some(*id);
         }
+        let covered = self.covered(parent).filter(|(n, _)| n.as_bytes() == name);
         self.base_child(parent, name)
-            .filter(|id| self.items[id].server == ServerSide::AsBase)
+            .into_iter()
+            .chain(covered.map(|(_, id)| *id))
+            .find(|id| self.items[id].server == ServerSide::AsBase)
     }
 
     pub fn server_children(&self, parent: ItemId) -> Vec<(Name, ItemId)> {

@@ -29,7 +29,7 @@ pub fn fill(to: &Path) -> &'static str {
         let text = format!("// {n}\nfn f{n}() {{}}\n").repeat(n % 97 + 3);
         fs::write(folder.join(format!("f{n}.rs")), text).expect("a file");
     }
-    "made files"
+    if count > 0 { "the sources of crates, and made ones" } else { "made files" }
 }
 
 fn crates() -> Vec<PathBuf> {

@@ -562,8 +562,11 @@ impl Worker {
             }
             _ => self.note_brake(None)?,
         }
-        let left = found.apply(&self.store, &self.can())?;
-        self.follow_up(left);
+        let applied = found.apply(&self.store, &self.can())?;
+        self.follow_up(applied.left);
+        if applied.again {
+            self.hints.lock().push(Hint::Everything);
+        }
         self.kick();
         Ok(())
     }

@@ -72,6 +72,17 @@ struct Round {
     touched: Vec<ItemId>,
     /// New folders whose names are all known.
     walked: Vec<ItemId>,
+    /// Where our own records lead whose answer is not known yet: what is found there may be ours.
+    sent_to: HashSet<(ItemId, Name)>,
+    /// Something was found whose item is on its way: only another look at everything tells.
+    again: bool,
+}
+
+/// What applying a round came to.
+pub struct Applied {
+    /// What is left to compare, hold or try again.
+    pub left: Vec<(ItemId, Settled)>,
+    pub again: bool,
 }
 
 /// Why a round did not come to its end.
@@ -337,7 +348,7 @@ impl Observation {
         self,
         store: &Store,
         capabilities: &Capabilities,
-    ) -> Result<Vec<(ItemId, Settled)>, crate::store::persist::StoreError> {
+    ) -> Result<Applied, crate::store::persist::StoreError> {
         let missing: BTreeSet<ItemId> = self.missing.iter().copied().collect();
         let by_file_id: HashMap<u64, ItemId> = if capabilities.file_ids {
             let tree = store.read();
@@ -355,6 +366,7 @@ impl Observation {
         while !fresh.is_empty() {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
             store.write(|tx| {
+                round.sent_to = sent_to(tx.tree());
                 for fresh in chunk {
                     note_fresh(tx, fresh.parent, fresh.listed, fresh.inside, &mut round);
                 }
@@ -389,8 +401,19 @@ impl Observation {
             round.walked.iter().for_each(|id| mark_listed(tx, *id));
             Ok::<_, crate::store::persist::StoreError>(())
         })?;
-        Ok(left)
+        Ok(Applied {
+            left,
+            again: round.again,
+        })
     }
+}
+
+fn sent_to(tree: &Tree) -> HashSet<(ItemId, Name)> {
+    let attention = tree.locations().flat_map(|live| live.attention.iter());
+    attention
+        .filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref())
+        .filter_map(|state| Some((state.parent?, state.name.clone())))
+        .collect()
 }
 
 /// How many items the server tree has in and under one.
@@ -560,6 +583,9 @@ fn note_fresh(
     if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name) {
         return;
     }
+    if round.sent_to.contains(&(parent, listed.name.clone())) {
+        return;
+    }
     // Somebody may have come to stand for it since the walk.
     if tx.tree().server_child(parent, listed.name.as_bytes()).is_some() {
         return;
@@ -570,8 +596,12 @@ fn note_fresh(
         .and_then(|file| round.by_file_id.get(&file))
         .copied()
         .filter(|id| round.missing.contains(id))
-        .filter(|id| tx.tree().item(*id).is_some_and(|i| may_note(tx, i)))
         .filter(|id| server_kind(tx.tree(), *id) == Some(listed.meta.kind));
+    if moved.is_some_and(|id| tx.tree().item(id).is_some_and(|i| !may_note(tx, i))) {
+        // Taken for something new, what was moved would become a deletion and a creation.
+        round.again = true;
+        return;
+    }
     let id = match moved {
         Some(id) => {
             round.missing.remove(&id);

@@ -2,7 +2,7 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 7] = [
+pub const KNOWN: [(&str, &str); 5] = [
     (
         "check-while-recovering",
         "right after a kill while online a check finds two items at one place in base, until answers that were \
@@ -13,21 +13,17 @@ pub const KNOWN: [(&str, &str); 7] = [
         "with the store's disk full not even a removal through the mount is taken",
     ),
     (
-        "moved-away",
-        "a server's folder that was renamed is still worked in until the link is made anew",
-    ),
-    (
         "partial-brake",
         "a look at single folders takes the brake off again",
     ),
-    ("rules", "rules, misses, answers and signing in have no commands yet"),
     (
-        "moved-there",
-        "a file moved on the server while a change of it is sent is sometimes taken for deleted and made anew",
+        "rules",
+        "rules, misses, answers and signing in have no commands yet",
     ),
     (
         "time-of-agreement",
-        "where both sides come to the same content, each keeps its own time",
+        "where both sides have the same content, each keeps its own time: after the same edit on both, after a \
+         time set on the server alone",
     ),
 ];
 

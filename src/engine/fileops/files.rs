@@ -39,7 +39,10 @@ impl Fileops {
             self.release(node, handle);
             return Err(error);
         }
-        Ok(Opened { handle, keep_cache: true })
+        Ok(Opened {
+            handle,
+            keep_cache: true,
+        })
     }
 
     /// Fills `buf`; short only at the end of the file.
@@ -102,7 +105,11 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
+        if handle.is_none() {
+            self.close_if_unopened(node)
+        } else {
+            Ok(())
+        }
     }
 
     pub fn allocate(
@@ -157,7 +164,9 @@ impl Fileops {
 
     /// The last descriptor of this open file is gone.
     pub fn release(&self, node: NodeId, handle: FileHandle) {
-        let Some(file) = self.0.handles.lock().remove_file(handle) else { return };
+        let Some(file) = self.0.handles.lock().remove_file(handle) else {
+            return;
+        };
         let closed = self.store().write(|tx| {
             if let Some(live) = tx.tree_mut().live_mut(file.node) {
                 live.opens = live.opens.saturating_sub(1);
@@ -246,7 +255,9 @@ impl Fileops {
                 live.row.content
             };
             let contents = self.store().contents();
-            let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+            let current = current
+                .map(|id| contents.get(id).ok_or(OpError::Io))
+                .transpose()?;
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()
@@ -353,7 +364,10 @@ impl Fileops {
 
 /// Where no writer is left: what was written is complete.
 fn close(tx: &mut Tx<'_>, node: NodeId) -> bool {
-    let complete = tx.tree().node(node).is_some_and(|live| live.writers == 0 && live.row.writing);
+    let complete = tx
+        .tree()
+        .node(node)
+        .is_some_and(|live| live.writers == 0 && live.row.writing);
     if complete {
         written(tx, node);
     }

@@ -88,7 +88,10 @@ fn must_stay_inside(tx: &Tx<'_>, moved: ItemId, folder: ItemId) -> Op<()> {
 fn bring_data_first(tx: &mut Tx<'_>, node: NodeId, over: NodeId) {
     let content = |id: NodeId| tx.tree().node(id).and_then(|l| l.row.content);
     let (new, old) = (content(node), content(over));
-    let unfinished = tx.tree().node(node).is_some_and(|l| l.row.writing && l.row.replaced.is_none());
+    let unfinished = tx
+        .tree()
+        .node(node)
+        .is_some_and(|l| l.row.writing && l.row.replaced.is_none());
     if let Some(new) = new {
         tx.sync_content(new);
     }

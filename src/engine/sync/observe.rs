@@ -584,6 +584,11 @@ fn note_fresh(
         return;
     }
     if round.sent_to.contains(&(parent, listed.name.clone())) {
+        // Should it be something that moved here, that one is not gone.
+        let file = listed.meta.file_id;
+        if let Some(id) = file.and_then(|file| round.by_file_id.get(&file)) {
+            round.again |= round.missing.remove(id);
+        }
         return;
     }
     // Somebody may have come to stand for it since the walk.

@@ -18,6 +18,7 @@ pub mod sqlite;
 pub mod tree;
 mod tx;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -99,8 +100,12 @@ impl Store {
     /// Brings what the journal holds into the database and loads everything.
     pub fn open(mut parts: Parts) -> Result<Store, StoreError> {
         let committed = parts.database.committed()?;
+        let records = parts.journal.recover(committed)?;
+        if !records.is_empty() {
+            sync_recovered(&mut parts, &records)?;
+        }
         let mut seq = committed;
-        for (record_seq, deltas) in parts.journal.recover(committed)? {
+        for (record_seq, deltas) in records {
             parts.database.commit(&deltas, record_seq)?;
             seq = record_seq;
         }
@@ -283,6 +288,39 @@ impl Store {
         self.committer.stop();
         flushed
     }
+}
+
+/// The process that wrote these records is dead, and may not have synced the contents they speak of:
+/// that comes before they are committed.
+fn sync_recovered(parts: &mut Parts, records: &[(u64, Vec<Delta>)]) -> Result<(), StoreError> {
+    let mut rows: BTreeMap<ContentId, rows::ContentRow> = BTreeMap::new();
+    rows.extend(
+        parts
+            .database
+            .load()?
+            .contents
+            .into_iter()
+            .map(|row| (row.id, row)),
+    );
+    let mut named: BTreeSet<ContentId> = BTreeSet::new();
+    for delta in records.iter().flat_map(|(_, deltas)| deltas) {
+        match delta {
+            Delta::Content(id, Some(row)) => {
+                rows.insert(*id, (**row).clone());
+                named.insert(*id);
+            }
+            Delta::Content(id, None) => {
+                rows.remove(id);
+            }
+            Delta::Node(_, Some(node)) => named.extend(tree::contents_of_node(node)),
+            Delta::Item(_, Some(item)) => named.extend(tree::contents_of_item(item)),
+            Delta::Stash(_, Some(stashed)) => named.extend(stashed.content),
+            _ => {}
+        }
+    }
+    let contents = Contents::new(parts.files.clone(), rows.into_values().collect());
+    contents.sync_unknown(named)?;
+    Ok(())
 }
 
 /// A content that is kept although no row refers to it; it goes when nothing does after this.

@@ -183,6 +183,13 @@ impl Contents {
         Ok(())
     }
 
+    /// As `sync`, for contents that an earlier process wrote: whether they are on the disk is not known.
+    pub fn sync_unknown(&self, ids: impl IntoIterator<Item = ContentId>) -> io::Result<()> {
+        let contents: Vec<Arc<Content>> = ids.into_iter().filter_map(|id| self.get(id)).collect();
+        contents.iter().for_each(|content| content.set_dirty());
+        self.sync(&contents)
+    }
+
     fn sync_some(&self, contents: &[Arc<Content>]) -> io::Result<()> {
         let mut files = Vec::new();
         let result = contents

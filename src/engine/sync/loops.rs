@@ -505,6 +505,7 @@ impl Worker {
         self.rounds.begun.store(round, SeqCst);
         self.hints.lock().clear();
         self.look(&Scope::Everything).await?;
+        self.tidy_up().await?;
         self.store.write(|tx| {
             let now = tx.now();
             tx.edit_location(self.location, |l| l.last_sync = Some(now));

@@ -5,6 +5,7 @@
 //! record is sent again; anything else is somebody's change, and reconciled like one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Version};
 use crate::remote::{Listed, Remote, RemoteError};
@@ -15,6 +16,9 @@ use super::worker::{End, Worker};
 
 /// Bytes read at once to compare contents.
 const CHUNK: usize = 4 << 20;
+
+/// A call that was given up is carried out within this, or never.
+const LATE_CALLS: Duration = Duration::from_secs(60);
 
 enum Fate {
     Done(Option<Meta>),
@@ -61,8 +65,25 @@ impl Worker {
                 Ok::<_, crate::store::persist::StoreError>(())
             })?;
         }
+        let until = self.world.elapsed() + LATE_CALLS;
         for folder in folders {
             self.clear_leftovers(&folder).await?;
+            self.untidy.lock().insert(folder, until);
+        }
+        Ok(())
+    }
+
+    /// Looks once more where a call that was given up may have been carried out late.
+    pub(super) async fn tidy_up(&self) -> Result<(), End> {
+        let now = self.world.elapsed();
+        let due: Vec<LocPath> = {
+            let untidy = self.untidy.lock();
+            let due = untidy.iter().filter(|(_, until)| **until <= now);
+            due.map(|(folder, _)| folder.clone()).collect()
+        };
+        for folder in due {
+            self.clear_leftovers(&folder).await?;
+            self.untidy.lock().remove(&folder);
         }
         Ok(())
     }

@@ -224,9 +224,6 @@ impl Run {
             let again = self.renew(scene);
             let now = scene.oracle.tree();
             scene.ledger.local(&now);
-            if outcome.is_ok() && !scene.oracle.hazy {
-                scene.ledger.program(before, &now);
-            }
             return again && outcome.is_ok();
         }
         if self.plan.modeless(&outcome) != self.plan.modeless(&expected) {

@@ -50,8 +50,11 @@ impl Worker {
                     Fate::NotDone
                 }
             };
-            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last()) {
-                folders.insert(folder);
+            // As long as the intent stands, what it may have left is looked for again.
+            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last())
+                && folders.insert(folder.clone())
+            {
+                self.clear_leftovers(&folder).await?;
             }
             let can = self.can();
             self.store.write(|tx| {
@@ -66,10 +69,9 @@ impl Worker {
             })?;
         }
         let until = self.world.elapsed() + LATE_CALLS;
-        for folder in folders {
-            self.clear_leftovers(&folder).await?;
-            self.untidy.lock().insert(folder, until);
-        }
+        self.untidy
+            .lock()
+            .extend(folders.into_iter().map(|folder| (folder, until)));
         Ok(())
     }
 

@@ -153,10 +153,20 @@ fn line(scene: &Scene, item: &Item) -> String {
     let handle = scene.machine.handle();
     let tree = handle.store().read();
     let path = tree.known_path(item.id).unwrap_or_default();
+    let bytes = |id: Option<holdfast_engine::model::ContentId>| {
+        let content = id.and_then(|id| handle.store().contents().get(id));
+        content.map(|c| (c.id().0, c.size(), c.is_whole(), c.is_sealed()))
+    };
     let server = match &item.server {
         ServerSide::AsBase => "as base".to_owned(),
         ServerSide::Gone => "gone".to_owned(),
-        ServerSide::At(state) => format!("{:?} {:?} in {:?}", state.meta.kind, state.name, state.parent),
+        ServerSide::At(state) => format!(
+            "{:?} {:?} in {:?} {:?}",
+            state.meta.kind,
+            state.name,
+            state.parent,
+            bytes(state.content)
+        ),
     };
     format!(
         "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, only here {}, \

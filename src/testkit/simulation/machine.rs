@@ -113,7 +113,38 @@ impl Machine {
             .world
             .run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
         tree.ok_or("the tree is not here after ten minutes")?
-            .map_err(|error| format!("the tree cannot be read: {error}"))
+            .map_err(|error| {
+                format!(
+                    "the tree cannot be read: {error}; not here: {}",
+                    self.absent().join(", ")
+                )
+            })
+    }
+
+    /// Files whose bytes are not here.
+    fn absent(&self) -> Vec<String> {
+        let handle = self.handle();
+        let store = handle.store();
+        let tree = store.read();
+        let is_absent = |item: &&holdfast_engine::store::rows::Item| {
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let content = node
+                .and_then(|l| l.row.content)
+                .and_then(|id| store.contents().get(id));
+            content.is_some_and(|c| !c.is_whole())
+        };
+        let absent = tree.items().filter(is_absent);
+        let words = |item: &holdfast_engine::store::rows::Item| {
+            let path = tree.known_path(item.id).unwrap_or_default();
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let here = node.and_then(|l| l.row.content);
+            let base = item.base.as_deref().and_then(|b| b.content);
+            format!(
+                "{path} ({}) has {here:?}, base {base:?}, server {:?}",
+                item.id, item.server
+            )
+        };
+        absent.map(words).collect()
     }
 
     /// What a command gives, within a time.

@@ -120,7 +120,7 @@ impl Run {
             seed: self.plan.seed,
             plan: self.plan.words(),
             wrong,
-            trace: machine.map(|m| m.world.trace_tail(400)).unwrap_or_default(),
+            trace: machine.map(|m| m.world.trace_tail(2000)).unwrap_or_default(),
         })
     }
 
@@ -180,11 +180,16 @@ impl Run {
 
     /// A person gives something another name.
     pub fn renames(&mut self, scene: &mut Scene, from: &[u8], to: &[u8]) {
-        let step = Step::Rename {
-            from: from.to_vec(),
-            to: to.to_vec(),
-            mode: holdfast_engine::fileops::RenameMode::NoReplace,
-        };
+        let (from, to) = (from.to_vec(), to.to_vec());
+        let mode = holdfast_engine::fileops::RenameMode::NoReplace;
+        self.by_hand_of_person(scene, Step::Rename { from, to, mode });
+    }
+
+    pub fn removes(&mut self, scene: &mut Scene, path: &[u8]) {
+        self.by_hand_of_person(scene, Step::Unlink { path: path.to_vec() });
+    }
+
+    fn by_hand_of_person(&mut self, scene: &mut Scene, step: Step) {
         scene.machine.invalidate();
         let text = describe(&step);
         scene.machine.world.trace(|| text);
@@ -266,7 +271,13 @@ impl Run {
     /// What this kind of server cannot hold only makes problems that never go.
     fn skips(&self, step: &Step) -> bool {
         let can = &self.plan.profile.capabilities;
-        matches!(step, Step::Symlink { .. }) && !can.symlinks
+        match step {
+            Step::Symlink { .. } => !can.symlinks,
+            // A record that stands still leaves two names of one file on the server that are two here:
+            // what is set on one shows on the other.
+            Step::Link { .. } => self.plan.lone && (self.plan.kills || self.plan.crashes) && can.hard_links,
+            _ => false,
+        }
     }
 
     // --- checks -------------------------------------------------------------------------------

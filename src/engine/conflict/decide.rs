@@ -167,6 +167,10 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
         return Ok(node);
     }
     let item = tx.tree().item(folder).ok_or("its folder is gone")?;
+    if item.entry.is_some() {
+        // To put a folder in its place would drop it.
+        return Err("a file is here in place of its folder; decide about that one first".into());
+    }
     let state = tx
         .tree()
         .server_state(item)

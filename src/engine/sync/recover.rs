@@ -228,7 +228,7 @@ impl Worker {
             .stash_from_server(path, meta, "it was replaced at the moment it changed")
             .await
         {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(RemoteError::Gone { reason, message }) => {
                 Err(End::Lost(RemoteError::Gone { reason, message }))
             }

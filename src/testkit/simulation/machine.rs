@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_engine::Engine;
+use holdfast_engine::fileops::OpError;
 use holdfast_engine::handle::Handle;
 use holdfast_engine::model::{LocPath, NodeId, Target};
 use holdfast_engine::remote::Connector;
@@ -102,8 +103,17 @@ impl Machine {
 
     /// The local tree, if all of it is here.
     pub fn tree(&self) -> Option<Snapshot> {
+        self.look().ok().flatten()
+    }
+
+    /// The same; an error where a file cannot be read as its size says.
+    pub fn look(&self) -> Result<Option<Snapshot>, String> {
         let fs: &dyn LocalFs = &*self.up.kernel.fs;
-        at_once(snapshot(fs, self.up.root)).and_then(Result::ok)
+        match at_once(snapshot(fs, self.up.root)) {
+            Some(Err(OpError::PastEnd)) => Err("a file is shorter than its size says".into()),
+            Some(tree) => Ok(tree.ok()),
+            None => Ok(None),
+        }
     }
 
     /// The local tree; fetches what is not here.

@@ -288,6 +288,9 @@ impl Run {
         }
         scene.machine.invalidate();
         scene.ledger.look(&scene.machine, &mut self.wrong);
+        if let Err(message) = scene.machine.look() {
+            self.wrong.push(message);
+        }
         if let Some(tree) = scene.machine.tree() {
             scene.ledger.local(&tree);
             if self.plan.lone && !scene.stale {

@@ -383,23 +383,18 @@ fn keep_both(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
     if state.meta.kind == Kind::Folder || local_kind == Some(Kind::Folder) {
         return Err("a folder cannot be kept beside; choose a side".into());
     }
-    let differs = item
-        .base
-        .as_deref()
-        .is_none_or(|b| b.content != state.content || b.meta.kind != state.meta.kind);
-    if differs || state.meta.kind == Kind::Symlink {
-        let name = beside(tx, entry.parent, &entry.name, "server")?;
-        let folder = tx.tree().folder_item(entry.parent).ok_or("its folder is gone")?;
-        let node = new_node(tx, &state);
-        let copy = Entry {
-            parent: entry.parent,
-            name: name.clone(),
-            node,
-        };
-        crate::fileops::new_item(tx, folder, copy, state.meta.kind);
-        tx.invalidate_entry(entry.parent, &name);
-        tx.invalidate_node(entry.parent);
-    }
+    // Also where they differ in name or mode only: each is then there as it was.
+    let name = beside(tx, entry.parent, &entry.name, "server")?;
+    let folder = tx.tree().folder_item(entry.parent).ok_or("its folder is gone")?;
+    let node = new_node(tx, &state);
+    let copy = Entry {
+        parent: entry.parent,
+        name: name.clone(),
+        node,
+    };
+    crate::fileops::new_item(tx, folder, copy, state.meta.kind);
+    tx.invalidate_entry(entry.parent, &name);
+    tx.invalidate_node(entry.parent);
     rebase(tx, id);
     Ok(())
 }

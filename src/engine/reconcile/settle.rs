@@ -4,7 +4,7 @@
 //! held it up has changed (a file was closed, a content was compared, another item moved out of the
 //! way). The kernel is told of everything that changes here for the server's sake.
 
-use crate::model::{ConflictId, ConflictKind, ItemId, Kind, NodeId, Side, State};
+use crate::model::{ConflictId, ConflictKind, ItemId, Kind, Meta, NodeId, Side, State};
 use crate::store::Tx;
 use crate::store::pending::node_aspects;
 use crate::store::rows::{Aspects, Conflict, Entry, Item, Node, ServerSide};
@@ -449,7 +449,13 @@ fn overlay(state: &mut State, from: &State, aspects: Aspects) {
     }
     if aspects.contains(Aspects::CONTENT) {
         state.content = from.content;
-        state.meta = from.meta.clone();
+        // Mode and attributes are respects of their own, and may be what conflicts.
+        let (mode, xattrs) = (state.meta.mode, state.meta.xattrs.take());
+        state.meta = Meta {
+            mode,
+            xattrs,
+            ..from.meta.clone()
+        };
     }
 }
 

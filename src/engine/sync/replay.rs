@@ -244,7 +244,8 @@ fn call(
             Some(content) => content
                 .is_sealed()
                 .then(|| content.source(base.and_then(|b| b.content))),
-            None => Some(Arc::new(Empty)),
+            // A content that is missing is damage, and no empty file.
+            None => node.content.is_none().then(|| Arc::new(Empty) as Arc<dyn Source>),
         }
     };
     let all = Aspects::CREATE;

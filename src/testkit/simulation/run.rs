@@ -120,7 +120,7 @@ impl Run {
             seed: self.plan.seed,
             plan: self.plan.words(),
             wrong,
-            trace: machine.map(|m| m.world.trace_tail(2000)).unwrap_or_default(),
+            trace: machine.map(|m| m.world.trace_tail(400)).unwrap_or_default(),
         })
     }
 

@@ -32,6 +32,8 @@ pub struct Live {
     pub opens: u32,
     /// Open files that may write.
     pub writers: u32,
+    /// The server's side replaced or removed it; nothing may begin to be written to it.
+    pub superseded: bool,
     /// `World::elapsed` of the first change since it was last sent, and of the last one.
     pub changed: Option<(Duration, Duration)>,
 }
@@ -46,6 +48,7 @@ impl Live {
             lookups: AtomicU64::new(0),
             opens: 0,
             writers: 0,
+            superseded: false,
             changed: None,
         }
     }

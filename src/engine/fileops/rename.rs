@@ -34,10 +34,20 @@ impl Fileops {
                 Err(error) => return Err(error),
             };
             let node = entry_node(tx, moved)?;
-            must_stay_inside(tx, moved, folder)?;
             match (mode, over) {
                 (RenameMode::NoReplace, Some(_)) => return Err(OpError::Exists),
                 (RenameMode::Exchange, None) => return Err(OpError::NotFound),
+                _ => {}
+            }
+            must_stay_inside(tx, moved, folder)?;
+            let from_folder = bind::folder(tx.tree(), parent)?;
+            if over.is_some_and(|over| tx.tree().lies_in(from_folder, over, Side::Local)) {
+                return Err(match mode {
+                    RenameMode::Exchange => OpError::Invalid,
+                    _ => OpError::NotEmpty,
+                });
+            }
+            match (mode, over) {
                 (RenameMode::Exchange, Some(over)) => {
                     return exchange(tx, (moved, parent), (over, new_parent));
                 }

@@ -168,6 +168,7 @@ impl Store {
                 return Err(error);
             }
         };
+        tx.relog_dependents();
         let deltas = tx.deltas();
         let invalidations = std::mem::take(&mut tx.invalidations);
         let items = deltas.iter().any(|delta| matches!(delta, Delta::Item(..)));

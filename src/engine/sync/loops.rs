@@ -1,6 +1,6 @@
 //! What a location does while its link is up: replay, observe, settle; each a loop of its own.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
-use crate::model::{ItemId, Meta, Needs, ProblemId, Side};
+use crate::model::{ContentId, ItemId, Meta, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
 use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Item, Problem, ServerSide};
@@ -19,6 +19,9 @@ use super::replay::{self, After, Handed, aside_name, hand_over, plan, prepare};
 use super::schedule::Step;
 use super::worker::{End, Worker};
 use crate::reconcile::{Settled, settle};
+
+const GONE_BYTES: &str = "its bytes were not here yet when it was moved or copied, and the server no longer has them; \
+                          remove it, or write it anew";
 
 /// Records with the remote at once.
 const SENDS: usize = 64;
@@ -128,7 +131,7 @@ impl Worker {
         if plan.ready.is_empty() {
             return Ok((Vec::new(), plan.next));
         }
-        self.leave_out_absent(&mut plan.ready);
+        self.leave_out_absent(&mut plan.ready)?;
         if plan.ready.is_empty() {
             return Ok((Vec::new(), plan.next));
         }
@@ -143,8 +146,8 @@ impl Worker {
 
     /// A file that was moved aside or linked before its bytes were here cannot be sent yet: they are
     /// fetched first.
-    fn leave_out_absent(&self, ready: &mut Vec<(ItemId, Step)>) {
-        let mut lacking = std::collections::BTreeSet::new();
+    fn leave_out_absent(&self, ready: &mut Vec<(ItemId, Step)>) -> Result<(), StoreError> {
+        let mut lacking: BTreeMap<ContentId, ItemId> = BTreeMap::new();
         {
             let tree = self.store.read();
             ready.retain(|(id, step)| {
@@ -156,27 +159,36 @@ impl Worker {
                 let whole = content
                     .and_then(|c| self.store.contents().get(c))
                     .is_none_or(|c| c.is_whole());
-                lacking.extend(content.filter(|_| !whole));
+                lacking.extend(content.filter(|_| !whole).map(|content| (content, *id)));
                 whole
             });
         }
         if lacking.is_empty() {
-            return;
+            return Ok(());
         }
-        let owners: Vec<ItemId> = {
+        let owners: Vec<(ItemId, ContentId)> = {
             let tree = self.store.read();
-            let has = |item: &&Item| {
-                item.location == self.location
-                    && tree
-                        .server_state(item)
-                        .and_then(|s| s.content)
-                        .is_some_and(|c| lacking.contains(&c))
-            };
-            let mut owners: Vec<ItemId> = tree.items().filter(has).map(|i| i.id).collect();
+            let theirs = |item: &Item| tree.server_state(item).and_then(|s| s.content);
+            let here = tree.items().filter(|item| item.location == self.location);
+            let mut owners: Vec<_> = here
+                .filter_map(|item| Some((item.id, theirs(item).filter(|c| lacking.contains_key(c))?)))
+                .collect();
             owners.sort_unstable();
             owners
         };
-        owners.into_iter().for_each(|id| self.want_urgently(id));
+        for (id, content) in owners {
+            lacking.remove(&content);
+            self.want_urgently(id);
+        }
+        if lacking.is_empty() {
+            return Ok(());
+        }
+        self.store.write(|tx| {
+            for id in lacking.into_values() {
+                replay::note_problem(tx, id, Needs::Retry, GONE_BYTES.into());
+            }
+            Ok(())
+        })
     }
 
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
@@ -307,19 +319,18 @@ impl Worker {
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(_) => return Ok(()),
         };
-        match self
+        let stashed = self
             .stash_from_server(&kept, &meta, "it was replaced at the moment it changed")
-            .await
-        {
-            Ok(()) => {}
+            .await;
+        let content = match stashed {
+            Ok(content) => content,
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(error) => {
                 tracing::warn!(item = id.0, %error, "a displaced version stays on the server");
                 return Ok(());
             }
-        }
+        };
         self.store.write(|tx| {
-            let content = tx.tree().stash().values().next_back().and_then(|s| s.content);
             let Some(base) = tx.tree().item(id).and_then(|i| i.base.as_deref().cloned()) else {
                 return Ok(());
             };
@@ -329,7 +340,7 @@ impl Worker {
                 version: now.version.clone(),
                 ..meta.clone()
             };
-            state.content = content;
+            state.content = Some(content);
             tx.edit_item(id, |item| {
                 item.sending = None;
                 item.server = ServerSide::At(Box::new(state));
@@ -505,6 +516,7 @@ impl Worker {
         self.rounds.begun.store(round, SeqCst);
         self.hints.lock().clear();
         self.look(&Scope::Everything).await?;
+        self.tidy_up().await?;
         self.store.write(|tx| {
             let now = tx.now();
             tx.edit_location(self.location, |l| l.last_sync = Some(now));

@@ -72,6 +72,8 @@ struct Round {
     touched: Vec<ItemId>,
     /// New folders whose names are all known.
     walked: Vec<ItemId>,
+    /// The server keeps no modes: whatever it shows, they are those that both sides last had.
+    modeless: bool,
     /// Where our own records lead whose answer is not known yet: what is found there may be ours.
     sent_to: HashSet<(ItemId, Name)>,
     /// Something was found whose item is on its way: only another look at everything tells.
@@ -360,6 +362,7 @@ impl Observation {
         let mut round = Round {
             by_file_id,
             missing,
+            modeless: !capabilities.modes,
             ..Round::default()
         };
         let mut fresh = self.fresh;
@@ -376,7 +379,7 @@ impl Observation {
         for chunk in self.changed.chunks(CHUNK) {
             store.write(|tx| {
                 for (id, meta) in chunk {
-                    if note_changed(tx, *id, meta.clone()) {
+                    if note_changed(tx, *id, meta.clone(), round.modeless) {
                         round.touched.push(*id);
                     }
                 }
@@ -462,7 +465,7 @@ fn may_note(tx: &Tx<'_>, item: &Item) -> bool {
     item.sending.is_none() && !tx.tree().was_touched(item)
 }
 
-pub fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta) -> bool {
+fn note_changed(tx: &mut Tx<'_>, id: ItemId, mut meta: Meta, modeless: bool) -> bool {
     let Some(item) = tx.tree().item(id) else {
         return false;
     };
@@ -472,6 +475,9 @@ pub fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta) -> bool {
     let Some(known) = tx.tree().server_state(item).cloned() else {
         return false;
     };
+    if modeless && known.meta.kind == meta.kind {
+        meta.mode = known.meta.mode;
+    }
     let state = State {
         meta,
         ..known.clone()
@@ -622,12 +628,18 @@ fn note_fresh(
         .item(id)
         .and_then(|i| tx.tree().server_state(i))
         .cloned();
-    let state = State {
+    let mut state = State {
         parent: Some(parent),
         name: listed.name.clone(),
         meta: listed.meta.clone(),
         content: None,
     };
+    if let Some(known) = known
+        .as_ref()
+        .filter(|k| round.modeless && k.meta.kind == state.meta.kind)
+    {
+        state.meta.mode = known.meta.mode;
+    }
     let state = match (&known, moved) {
         // A rename changes the mark of a file on some servers, and nothing in it.
         (Some(known), Some(_)) if same_but_place(known, &state) => {
@@ -657,7 +669,7 @@ fn note_fresh(
         match tx.tree().server_child(id, child.listed.name.as_bytes()) {
             Some(known) => {
                 round.missing.remove(&known);
-                if note_changed(tx, known, child.listed.meta.clone()) {
+                if note_changed(tx, known, child.listed.meta.clone(), round.modeless) {
                     round.touched.push(known);
                 }
             }

@@ -5,6 +5,7 @@
 //! record is sent again; anything else is somebody's change, and reconciled like one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Version};
 use crate::remote::{Listed, Remote, RemoteError};
@@ -15,6 +16,9 @@ use super::worker::{End, Worker};
 
 /// Bytes read at once to compare contents.
 const CHUNK: usize = 4 << 20;
+
+/// A call that was given up is carried out within this, or never.
+const LATE_CALLS: Duration = Duration::from_secs(60);
 
 enum Fate {
     Done(Option<Meta>),
@@ -46,8 +50,11 @@ impl Worker {
                     Fate::NotDone
                 }
             };
-            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last()) {
-                folders.insert(folder);
+            // As long as the intent stands, what it may have left is looked for again.
+            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last())
+                && folders.insert(folder.clone())
+            {
+                self.clear_leftovers(&folder).await?;
             }
             let can = self.can();
             self.store.write(|tx| {
@@ -61,8 +68,24 @@ impl Worker {
                 Ok::<_, crate::store::persist::StoreError>(())
             })?;
         }
-        for folder in folders {
+        let until = self.world.elapsed() + LATE_CALLS;
+        self.untidy
+            .lock()
+            .extend(folders.into_iter().map(|folder| (folder, until)));
+        Ok(())
+    }
+
+    /// Looks once more where a call that was given up may have been carried out late.
+    pub(super) async fn tidy_up(&self) -> Result<(), End> {
+        let now = self.world.elapsed();
+        let due: Vec<LocPath> = {
+            let untidy = self.untidy.lock();
+            let due = untidy.iter().filter(|(_, until)| **until <= now);
+            due.map(|(folder, _)| folder.clone()).collect()
+        };
+        for folder in due {
             self.clear_leftovers(&folder).await?;
+            self.untidy.lock().remove(&folder);
         }
         Ok(())
     }
@@ -205,7 +228,7 @@ impl Worker {
             .stash_from_server(path, meta, "it was replaced at the moment it changed")
             .await
         {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(RemoteError::Gone { reason, message }) => {
                 Err(End::Lost(RemoteError::Gone { reason, message }))
             }

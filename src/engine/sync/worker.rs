@@ -50,6 +50,8 @@ pub struct Worker {
     pub(super) idle_at: AtomicU64,
     pub(super) observing: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
+    /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
+    pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
     /// How often the server refused a change although a look showed nothing new.
     pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
     /// Folders in which the server hinted at changes.
@@ -123,6 +125,7 @@ impl Worker {
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
+            untidy: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),
         }

@@ -173,6 +173,9 @@ impl Fileops {
             if let Err(error) = closed {
                 tracing::error!(node = node.0, %error, "a close cannot be recorded");
             }
+        }
+        if file.write {
+            // What the server did to an open file waits for its close, written to or not.
             self.store().changed.notify(usize::MAX);
         }
         if unused {

@@ -10,6 +10,7 @@ use futures::{FutureExt, StreamExt};
 
 use crate::model::{ItemId, Meta, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
+use crate::store::content::ContentError;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Item, Problem, ServerSide};
 use crate::world::blocking;
@@ -29,29 +30,44 @@ const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::fr
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
+/// What was handed over now, and what is to come.
+#[derive(Default)]
+struct Turn {
+    handed: Vec<Handed>,
+    /// `World::elapsed` at which the next record has settled.
+    next: Option<Duration>,
+    /// Records wait for bytes that are on their way.
+    fetching: bool,
+}
+
 impl Worker {
     // --- replay -------------------------------------------------------------------------------
 
     pub(super) async fn replay_loop(self: &Arc<Self>) -> End {
         let mut sends = FuturesUnordered::new();
         let mut settled_at = 0;
+        // Something could not be settled yet: what it waits for may leave no record (a close).
+        let mut held = false;
         loop {
             let changed = self.store.changed.listen();
             let woken = self.wake.listen();
             let mut next = None;
+            let mut fetching = false;
             if !self.is_stopping() {
                 let seq = self.store.seq();
-                if seq != settled_at {
-                    if let Err(error) = self.settle_open() {
-                        return End::Store(error);
+                if seq != settled_at || held {
+                    match self.settle_open() {
+                        Ok(later) => held = later,
+                        Err(error) => return End::Store(error),
                     }
                     settled_at = self.store.seq();
                 }
                 if sends.len() <= SENDS / 2 {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
-                        Ok((handed, at)) => {
-                            next = at;
-                            for handed in handed {
+                        Ok(turn) => {
+                            next = turn.next;
+                            fetching = turn.fetching;
+                            for handed in turn.handed {
                                 let worker = self.clone();
                                 sends.push(async move {
                                     let result = replay::send(&worker.remote, &handed).await;
@@ -62,7 +78,7 @@ impl Worker {
                         Err(error) => return End::Store(error),
                     }
                 }
-                if sends.is_empty() {
+                if sends.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
                     self.progress.notify(usize::MAX);
                 }
@@ -87,16 +103,16 @@ impl Worker {
     }
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
-    async fn hand_over_ready(
-        &self,
-        most: usize,
-        alone: bool,
-    ) -> Result<(Vec<Handed>, Option<Duration>), StoreError> {
+    async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
         let cut_short = self.cut_short.load(SeqCst);
-        let mut plan = {
-            let tree = self.store.read();
-            plan(&tree, self.location, self.world.elapsed(), cut_short, most)
+        let mut plan = plan(&self.store, self.location, self.world.elapsed(), cut_short, most);
+        let mut turn = Turn {
+            next: plan.next,
+            ..Turn::default()
         };
+        for (id, content) in &plan.lacking {
+            turn.fetching |= self.want_for(*id, *content)?;
+        }
         // A folder on its way changes the paths of all that lies in it: it goes alone.
         if let Some(at) = plan
             .ready
@@ -119,15 +135,26 @@ impl Worker {
             aside = Some(aside_name(&self.owner, self.world.random()));
         }
         if plan.ready.is_empty() {
-            return Ok((Vec::new(), plan.next));
+            return Ok(turn);
         }
         let (store, ready) = (self.store.clone(), plan.ready.clone());
-        blocking(&self.world, move || prepare(&store, &ready))
+        let refused = blocking(&self.world, move || prepare(&store, &ready))
             .await
             .unwrap_or_else(|| Err(StoreError::Damaged("work in the background was given up".into())))?;
-        let handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
+        for (id, error) in refused {
+            plan.ready.retain(|(ready, _)| *ready != id);
+            if let ContentError::NotHere { content, .. } = error {
+                turn.fetching |= self.want_for(id, content)?;
+                continue;
+            }
+            self.store.write(|tx| {
+                replay::note_problem(tx, id, Needs::Retry, format!("it cannot be sent: {error}"));
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        turn.handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
         self.store.flushed().await?;
-        Ok((handed, plan.next))
+        Ok(turn)
     }
 
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
@@ -299,11 +326,12 @@ impl Worker {
     // --- settling -----------------------------------------------------------------------------
 
     /// Settles again what could not be before, and what was changed here under an open conflict.
-    fn settle_open(&self) -> Result<(), StoreError> {
+    /// Whether something is left for later.
+    fn settle_open(&self) -> Result<bool, StoreError> {
         let open: Vec<ItemId> = {
             let tree = self.store.read();
             let Some(live) = tree.location(self.location) else {
-                return Ok(());
+                return Ok(false);
             };
             let is_open = |id: &&ItemId| {
                 tree.item(**id).is_some_and(|i| {
@@ -320,11 +348,12 @@ impl Worker {
             open
         };
         if open.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let left = settle_all(&self.store, open)?;
+        let later = left.iter().any(|(_, settled)| *settled == Settled::Later);
         self.follow_up(left);
-        Ok(())
+        Ok(later)
     }
 
     fn follow_up(&self, left: Vec<(ItemId, Settled)>) {
@@ -332,7 +361,7 @@ impl Worker {
             match settled {
                 Settled::Compare | Settled::Conflict => {
                     if self.server_source(id).is_some() {
-                        self.want_urgently(id);
+                        let _ = self.want_urgently(id);
                     } else if settled == Settled::Compare {
                         self.compared(id);
                     }
@@ -345,6 +374,7 @@ impl Worker {
     /// The server's content is here: if it is one that is known, it takes that one's identity.
     pub(super) fn compared(&self, id: ItemId) {
         let contents = self.store.contents();
+        let before = self.store.seq();
         let (theirs, candidates) = {
             let tree = self.store.read();
             let Some(item) = tree.item(id) else { return };
@@ -380,7 +410,8 @@ impl Worker {
                     && content.seal().is_ok_and(|d| d == digest)
             });
         let settled = self.store.write(|tx| {
-            if let Some(same) = same {
+            // It may have been let go of since.
+            if let Some(same) = same.filter(|same| tx.tree().is_referred(same.id())) {
                 tx.touch_content(same.id());
                 tx.edit_item(id, |item| {
                     if let ServerSide::At(state) = &mut item.server
@@ -400,7 +431,9 @@ impl Worker {
             }
             Err(error) => tracing::error!(%error, "a comparison cannot be recorded"),
         }
-        self.kick();
+        if self.store.seq() != before {
+            self.kick();
+        }
     }
 
     // --- observation --------------------------------------------------------------------------

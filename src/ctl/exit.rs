@@ -60,8 +60,28 @@ impl Failure {
         let lines = self.text.lines().map(str::trim).filter(|line| !line.is_empty());
         let text = lines.collect::<Vec<_>>().join(" ");
         let text: String = text.chars().filter(|c| !c.is_control()).collect();
-        format!("holdfastctl: {text}\n")
+        format!("holdfastctl: {}\n", without_numbers(&text))
     }
+}
+
+/// Without the ` (os error 2)` that the standard library puts behind a sentence of the system's.
+fn without_numbers(text: &str) -> String {
+    const MARK: &str = " (os error ";
+    let mut out = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find(MARK) {
+        let after = &rest[at + MARK.len()..];
+        let digits = after.len() - after.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        out.push_str(&rest[..at]);
+        rest = match after[digits..].strip_prefix(')') {
+            Some(rest) if digits > 0 => rest,
+            _ => {
+                out.push_str(MARK);
+                after
+            }
+        };
+    }
+    out + rest
 }
 
 /// What the engine says went wrong while doing is a failure, not wrong use: it knows only things
@@ -105,6 +125,17 @@ mod tests {
     fn a_failure_is_one_line() {
         let failure = Failure::failed("it\nfailed:\n  \x1b[1mnas\x1b[0m");
         assert_eq!(failure.line(), "holdfastctl: it failed: [1mnas[0m\n");
+    }
+
+    #[test]
+    fn numbers_of_errors_are_left_out() {
+        let error = io::Error::from_raw_os_error(2).to_string();
+        let failure = Failure::failed(format!("/a: {error}; /b: {error}"));
+        assert_eq!(
+            failure.line(),
+            "holdfastctl: /a: No such file or directory; /b: No such file or directory\n"
+        );
+        assert_eq!(without_numbers("a (os error x) b"), "a (os error x) b");
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub enum HostError {
     Runtime(io::Error),
     #[error(transparent)]
     Paths(#[from] PathsError),
+    #[error("cannot use the store {}: {error}", .path.display())]
+    Store { path: PathBuf, error: Error },
     #[error("{0}")]
     Engine(#[from] Error),
     #[error("cannot use {} as the mount: {error}", .dir.display())]
@@ -90,7 +92,11 @@ impl Service {
             },
             Arc::new(RealWorld::new(runtime.handle().clone())),
             connector(places.clone(), &options.paths.runtime),
-        )?;
+        )
+        .map_err(|error| HostError::Store {
+            path: options.paths.store.clone(),
+            error,
+        })?;
         let mut service = Service {
             handle: engine.handle,
             mount: None,

@@ -94,16 +94,13 @@ fn server_mtime(tree: &Tree, item: &Item) -> Option<crate::model::Time> {
 fn rebase(tx: &mut Tx<'_>, id: ItemId) {
     let Some(item) = tx.tree().item(id) else { return };
     let server = tx.tree().server_state(item).cloned();
-    let is_gone = server.is_none();
     tx.edit_item(id, |item| {
         item.base = server.map(Box::new);
         item.server = ServerSide::AsBase;
         item.conflict = None;
         item.problem = None;
     });
-    if is_gone {
-        revive_on_server(tx, id);
-    }
+    revive_on_server(tx, id);
     let node = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node);
     if let Some(node) = node {
         crate::fileops::note_change(tx, node);
@@ -353,23 +350,18 @@ fn keep_both(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
     if state.meta.kind == Kind::Folder || local_kind == Some(Kind::Folder) {
         return Err("a folder cannot be kept beside; choose a side".into());
     }
-    let differs = item
-        .base
-        .as_deref()
-        .is_none_or(|b| b.content != state.content || b.meta.kind != state.meta.kind);
-    if differs || state.meta.kind == Kind::Symlink {
-        let name = beside(tx, entry.parent, &entry.name, "server")?;
-        let folder = tx.tree().folder_item(entry.parent).ok_or("its folder is gone")?;
-        let node = new_node(tx, &state);
-        let copy = Entry {
-            parent: entry.parent,
-            name: name.clone(),
-            node,
-        };
-        crate::fileops::new_item(tx, folder, copy, state.meta.kind);
-        tx.invalidate_entry(entry.parent, &name);
-        tx.invalidate_node(entry.parent);
-    }
+    // Also where they differ in name or mode only: each is then there as it was.
+    let name = beside(tx, entry.parent, &entry.name, "server")?;
+    let folder = tx.tree().folder_item(entry.parent).ok_or("its folder is gone")?;
+    let node = new_node(tx, &state);
+    let copy = Entry {
+        parent: entry.parent,
+        name: name.clone(),
+        node,
+    };
+    crate::fileops::new_item(tx, folder, copy, state.meta.kind);
+    tx.invalidate_entry(entry.parent, &name);
+    tx.invalidate_node(entry.parent);
     rebase(tx, id);
     Ok(())
 }

@@ -50,11 +50,11 @@ pub(super) fn is_local_only(tree: &Tree, folder: ItemId, name: &Name, kind: Kind
     location.ignored.matched(path, kind == Kind::Folder).is_ignore()
 }
 
-/// Whether the place of an item is in the hands of a remote.
+/// Whether the place of an item is in the hands of a remote. A creation under way is no hindrance
+/// where the item still is: what comes after it is a new content behind it.
 fn is_handed_over(item: &Item) -> bool {
     item.sending.as_ref().is_some_and(|i| {
-        i.aspects
-            .intersects(Aspects::PLACE | Aspects::REMOVE | Aspects::CREATE)
+        i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE)
     })
 }
 
@@ -115,7 +115,11 @@ pub(crate) fn bind_new(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind
     let claimant = if matches!(kind, Kind::Special(_)) {
         None
     } else {
-        claimant(tx.tree(), folder, &entry.name, kind)
+        // What was moved aside and is not here yet stays a move: its bytes are under its own name.
+        claimant(tx.tree(), folder, &entry.name, kind).filter(|id| {
+            let aside = tx.tree().item(*id).and_then(|i| i.entry.as_ref()).map(|e| e.node);
+            aside.is_none_or(|node| is_here(tx, node))
+        })
     };
     match claimant {
         // What the server has is never ignored.
@@ -124,6 +128,12 @@ pub(crate) fn bind_new(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind
             new_item(tx, folder, entry, kind);
         }
     }
+}
+
+/// Whether all bytes of a node are here.
+fn is_here(tx: &Tx<'_>, node: NodeId) -> bool {
+    let content = tx.tree().node(node).and_then(|l| l.row.content);
+    content.and_then(|c| tx.content(c)).is_none_or(|c| c.is_whole())
 }
 
 /// The item takes the entry; what stood where the item was moved to becomes a new item.
@@ -173,8 +183,13 @@ pub(super) fn bind_moved(
 
     let takes = match over.and_then(|id| tree.item(id)) {
         Some(over) => {
-            let on_server = over.base.is_some() || tree.server_state(over).is_some();
-            let stays = kind != Kind::Folder && on_server && !over.local_only && !is_handed_over(over);
+            let on_server = over.base.is_some() || over.sending.is_some() || tree.server_state(over).is_some();
+            let stays = !matches!(kind, Kind::Folder | Kind::Special(_))
+                && on_server
+                && !over.local_only
+                && !is_handed_over(over)
+                // Its bytes are only on the server yet, under its own name: it stays what it is.
+                && (!known || is_here(tx, node));
             stays.then_some(over.id)
         }
         None if !known && kind != Kind::Folder && !matches!(kind, Kind::Special(_)) => {
@@ -194,6 +209,7 @@ pub(super) fn bind_moved(
                 Some(aside) => tx.edit_item(moved, |item| item.entry = Some(aside)),
                 None => tx.edit_item(moved, |item| item.entry = None),
             }
+            forget_cut_off(tx, id);
             refresh_local_only(tx, moved);
             tx.relog(moved);
             tx.relog(id);
@@ -208,6 +224,14 @@ pub(super) fn bind_moved(
         }
     }
     Ok(())
+}
+
+/// A complete new write: that an earlier one was cut off is of no concern any more.
+pub(super) fn forget_cut_off(tx: &mut Tx<'_>, id: ItemId) {
+    let cut_off = |item: &Item| item.problem.as_ref().is_some_and(|p| p.needs == Needs::Unfinished);
+    if tx.tree().item(id).is_some_and(cut_off) {
+        tx.edit_item(id, |item| item.problem = None);
+    }
 }
 
 /// Swaps the entries of two items.
@@ -226,7 +250,8 @@ pub(super) fn bind_exchanged(tx: &mut Tx<'_>, a: ItemId, b: ItemId) -> Op<()> {
             .is_some_and(|i| i.base.is_some() || i.sending.is_some())
     };
     let folders = is_folder(at_a.node) || is_folder(at_b.node);
-    if !folders && on_server(a) != on_server(b) {
+    let here = is_here(tx, at_a.node) && is_here(tx, at_b.node);
+    if !folders && here && on_server(a) != on_server(b) {
         // A program saves by exchange: the items stay with their paths and swap nodes.
         tx.edit_item(a, |item| {
             item.entry = Some(Entry {
@@ -299,6 +324,12 @@ pub(super) fn forget_problem(tx: &mut Tx<'_>, node: NodeId, needs: Needs) {
 /// in it, is told that the node has one name less.
 pub(crate) fn let_go(tx: &mut Tx<'_>, node: NodeId) {
     tx.invalidate_node(node);
+    // Who still reaches it by a name that the kernel remembers is to look again before writing.
+    if let Some(live) = tx.tree_mut().live_mut(node)
+        && live.links.is_empty()
+    {
+        live.superseded = true;
+    }
     reap(tx, node);
 }
 

@@ -30,11 +30,17 @@ impl Fileops {
                 });
             }
         }
-        if mode.write && mode.truncate {
-            self.set_size(node, 0, caller.uid != 0, None)?;
+        // Counted first: what a truncation replaces is kept until this writer has closed the file.
+        let handle = self.count_open(node, mode.write)?;
+        if mode.write
+            && mode.truncate
+            && let Err(error) = self.empty(node, caller.uid != 0)
+        {
+            self.release(node, handle);
+            return Err(error);
         }
         Ok(Opened {
-            handle: self.count_open(node, mode.write),
+            handle,
             keep_cache: true,
         })
     }
@@ -48,9 +54,8 @@ impl Fileops {
             let tree = self.store().read();
             tree.node(node).ok_or(OpError::Stale)?.row.content
         };
-        let Some(content) = content.and_then(|id| self.store().contents().get(id)) else {
-            return Ok(0);
-        };
+        let Some(content) = content else { return Ok(0) };
+        let content = self.store().contents().get(content).ok_or(OpError::Io)?;
         read_content(node, &content, offset, buf)
     }
 
@@ -78,7 +83,7 @@ impl Fileops {
         node: NodeId,
         size: u64,
         kill_suid: bool,
-        _handle: Option<FileHandle>,
+        handle: Option<FileHandle>,
     ) -> Op<()> {
         if size > MAX_SIZE {
             return Err(OpError::TooLarge);
@@ -92,10 +97,19 @@ impl Fileops {
                 _ => return Err(OpError::Invalid),
             }
         }
-        if size == 0 {
-            return self.empty(node, kill_suid);
+        if self.store().read().node(node).is_some_and(|live| live.superseded) {
+            return Err(OpError::Stale);
         }
-        self.change(node, kill_suid, |content| content.truncate(size))
+        if size == 0 {
+            self.empty(node, kill_suid)?;
+        } else {
+            self.change(node, kill_suid, |content| content.truncate(size))?;
+        }
+        if handle.is_none() {
+            self.close_if_unopened(node)
+        } else {
+            Ok(())
+        }
     }
 
     pub fn allocate(
@@ -153,33 +167,21 @@ impl Fileops {
         let Some(file) = self.0.handles.lock().remove_file(handle) else {
             return;
         };
-        let (last_writer, unused) = self.store().with_live(|tree| {
-            let Some(live) = tree.live_mut(file.node) else {
-                return (false, false);
-            };
-            live.opens = live.opens.saturating_sub(1);
-            live.writers = live.writers.saturating_sub(u32::from(file.write));
-            let lookups = live.lookups.load(std::sync::atomic::Ordering::Relaxed);
-            (
-                file.write && live.writers == 0 && live.row.writing,
-                live.opens == 0 && live.links.is_empty() && lookups == 0,
-            )
-        });
-        if last_writer {
-            let closed = self.store().write(|tx| {
-                written(tx, node);
-                Ok::<_, OpError>(())
-            });
-            if let Err(error) = closed {
-                tracing::error!(node = node.0, %error, "a close cannot be recorded");
+        let closed = self.store().write(|tx| {
+            if let Some(live) = tx.tree_mut().live_mut(file.node) {
+                live.opens = live.opens.saturating_sub(1);
+                live.writers = live.writers.saturating_sub(u32::from(file.write));
             }
+            let closed = file.write && close(tx, file.node);
+            bind::reap(tx, file.node);
+            Ok::<_, OpError>(closed)
+        });
+        if let Err(error) = closed {
+            tracing::error!(node = node.0, %error, "a close cannot be recorded");
         }
         if file.write {
             // What the server did to an open file waits for its close, written to or not.
             self.store().changed.notify(usize::MAX);
-        }
-        if unused {
-            self.reap(node);
         }
     }
 
@@ -240,8 +242,7 @@ impl Fileops {
             }
             record_write(tx, node);
             Ok::<_, OpError>(())
-        })?;
-        self.close_if_unopened(node)
+        })
     }
 
     /// A content of the node that may be written: its own, or one that begins as it.
@@ -256,7 +257,9 @@ impl Fileops {
                 live.row.content
             };
             let contents = self.store().contents();
-            let current = current.and_then(|id| contents.get(id));
+            let current = current
+                .map(|id| contents.get(id).ok_or(OpError::Io))
+                .transpose()?;
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()
@@ -271,10 +274,14 @@ impl Fileops {
                 None => contents.create(id, file).map_err(from_content)?,
             };
             let expected = current.as_ref().map(|c| c.id());
-            if self.set_content(node, expected, &fresh, None)? {
-                return Ok(fresh);
+            match self.set_content(node, expected, &fresh, None) {
+                Ok(true) => return Ok(fresh),
+                Ok(false) => discard(self, id),
+                Err(error) => {
+                    discard(self, id);
+                    return Err(error);
+                }
             }
-            discard(self, id);
         }
     }
 
@@ -293,10 +300,14 @@ impl Fileops {
             }
             let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
             let fresh = self.store().contents().create(id, file).map_err(from_content)?;
-            if self.set_content(node, current, &fresh, Some((current, kill_suid)))? {
-                return self.close_if_unopened(node);
+            match self.set_content(node, current, &fresh, Some((current, kill_suid))) {
+                Ok(true) => return Ok(()),
+                Ok(false) => discard(self, id),
+                Err(error) => {
+                    discard(self, id);
+                    return Err(error);
+                }
             }
-            discard(self, id);
         }
     }
 
@@ -314,6 +325,14 @@ impl Fileops {
                 return Ok(false);
             }
             let was_closed = !live.row.writing;
+            // `base` keeps what it has: then the place is for what only is here.
+            let kept_by_base = |content: Option<ContentId>| {
+                live.links.iter().any(|id| {
+                    let base = tx.tree().item(*id).and_then(|i| i.base.as_deref());
+                    content.is_some() && base.is_some_and(|b| b.content == content)
+                })
+            };
+            let may_replace = was_closed || live.row.replaced.is_none() || kept_by_base(live.row.replaced);
             let now = tx.now();
             tx.add_content(fresh.id());
             tx.edit_node(node, |row| {
@@ -326,7 +345,7 @@ impl Fileops {
                     row.mtime = now;
                     row.ctime = now;
                     row.writing = true;
-                    if was_closed {
+                    if may_replace {
                         row.replaced = replaced;
                     }
                 }
@@ -338,19 +357,23 @@ impl Fileops {
 
     /// A change by path (`truncate`) has no close of its own to wait for.
     fn close_if_unopened(&self, node: NodeId) -> Op<()> {
-        let open = {
-            let tree = self.store().read();
-            tree.node(node)
-                .is_none_or(|live| live.writers > 0 || !live.row.writing)
-        };
-        if open {
-            return Ok(());
-        }
         self.store().write(|tx| {
-            written(tx, node);
+            close(tx, node);
             Ok(())
         })
     }
+}
+
+/// Where no writer is left: what was written is complete.
+fn close(tx: &mut Tx<'_>, node: NodeId) -> bool {
+    let complete = tx
+        .tree()
+        .node(node)
+        .is_some_and(|live| live.writers == 0 && live.row.writing);
+    if complete {
+        written(tx, node);
+    }
+    complete
 }
 
 fn discard(ops: &Fileops, id: ContentId) {

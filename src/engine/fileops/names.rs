@@ -124,7 +124,7 @@ impl Fileops {
         open: OpenMode,
     ) -> Op<(Attr, Opened)> {
         let attr = self.make(caller, parent, name, Kind::File, mode, |_| {})?;
-        let handle = self.count_open(attr.node, open.write);
+        let handle = self.count_open(attr.node, open.write)?;
         Ok((
             attr,
             Opened {
@@ -282,14 +282,19 @@ impl Fileops {
         })
     }
 
-    pub(super) fn count_open(&self, node: NodeId, write: bool) -> FileHandle {
+    /// Nothing may begin to be written to a node that the server's side has replaced: the kernel
+    /// reached it by a name it remembered, and is to look again.
+    pub(super) fn count_open(&self, node: NodeId, write: bool) -> Op<FileHandle> {
         self.store().with_live(|tree| {
-            if let Some(live) = tree.live_mut(node) {
-                live.opens += 1;
-                live.writers += u32::from(write);
+            let live = tree.live_mut(node).ok_or(OpError::Stale)?;
+            if write && live.superseded {
+                return Err(OpError::Stale);
             }
-        });
-        self.0.handles.lock().add_file(OpenFile { node, write })
+            live.opens += 1;
+            live.writers += u32::from(write);
+            Ok(())
+        })?;
+        Ok(self.0.handles.lock().add_file(OpenFile { node, write }))
     }
 }
 

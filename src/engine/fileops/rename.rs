@@ -52,6 +52,9 @@ impl Fileops {
                 may_replace(tx, node, over_node)?;
             }
             let now = tx.now();
+            if let Some(over_node) = over_node {
+                bring_data_first(tx, node, over_node);
+            }
             bind::bind_moved(tx, moved, over, folder, new_parent, &new_name)?;
             bind::forget_problem(tx, node, Needs::Name);
             tx.edit_node(node, |row| row.ctime = now);
@@ -78,6 +81,20 @@ fn must_stay_inside(tx: &Tx<'_>, moved: ItemId, folder: ItemId) -> Op<()> {
         return Err(OpError::Invalid);
     }
     Ok(())
+}
+
+/// The new data is on the disk before it takes the old one's name. Where the new file is still being
+/// written, the old data is kept until it is closed.
+fn bring_data_first(tx: &mut Tx<'_>, node: NodeId, over: NodeId) {
+    let content = |id: NodeId| tx.tree().node(id).and_then(|l| l.row.content);
+    let (new, old) = (content(node), content(over));
+    let unfinished = tx.tree().node(node).is_some_and(|l| l.row.writing && l.row.replaced.is_none());
+    if let Some(new) = new {
+        tx.sync_content(new);
+    }
+    if unfinished {
+        tx.edit_node(node, |row| row.replaced = old);
+    }
 }
 
 fn may_replace(tx: &Tx<'_>, node: NodeId, over: NodeId) -> Op<()> {

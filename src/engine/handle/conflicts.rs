@@ -297,8 +297,8 @@ impl Handle {
             }
             Ok::<_, Error>(reports)
         })?;
-        if matches!(choice, Choice::With(_)) {
-            self.0.added.lock().clear();
+        if let Choice::With(content) = choice {
+            self.0.added.lock().retain(|held| held.id != *content);
         }
         self.0.store.flushed().await?;
         self.0.store.changed.notify(usize::MAX);

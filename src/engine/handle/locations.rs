@@ -56,7 +56,10 @@ impl Handle {
                 "{name:?} cannot name a location; use letters, digits, -, _ and ., not first a dash or dot"
             )));
         }
-        self.0.connector.check(url).map_err(Error::usage)?;
+        self.0
+            .connector
+            .check(url)
+            .map_err(|why| Error::usage(format!("{} cannot be a location: {why}", self.public(url))))?;
         self.must_be_apart(url)?;
         if self.location_id(name).is_ok() {
             return Err(Error::failed(format!(

@@ -25,6 +25,11 @@ impl Handle {
             if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
                 return Err(Error::failed(format!("{path} was unpinned meanwhile")));
             }
+            // Counting takes a look at all that is pinned: only when there is nothing left to fetch.
+            if worker.is_fetching() && worker.is_online() {
+                progress.await;
+                continue;
+            }
             let complete = self.count(id).is_complete();
             if complete && worker.done_round() >= round {
                 break;

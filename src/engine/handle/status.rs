@@ -224,7 +224,9 @@ fn ops_of(tree: &Tree, item: &Item) -> Vec<Op> {
         let linked = node.is_some_and(|l| {
             l.links
                 .iter()
-                .any(|other| *other != item.id && tree.item(*other).is_some_and(|o| o.base.is_some()))
+                .filter_map(|other| tree.item(*other))
+                // Of several new names the first makes the file.
+                .any(|other| other.base.is_some() || other.id < item.id)
         });
         ops.push(match kind {
             Some(Kind::Folder) => Op::Mkdir,

@@ -4,7 +4,7 @@
 //! held it up has changed (a file was closed, a content was compared, another item moved out of the
 //! way). The kernel is told of everything that changes here for the server's sake.
 
-use crate::model::{ConflictId, ConflictKind, ItemId, Kind, NodeId, Side, State};
+use crate::model::{ConflictId, ConflictKind, ItemId, Kind, Meta, NodeId, Side, State};
 use crate::store::Tx;
 use crate::store::pending::node_aspects;
 use crate::store::rows::{Aspects, Conflict, Entry, Item, Node, ServerSide};
@@ -98,11 +98,25 @@ pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
         let parent = server.parent.and_then(|p| tree.item(p));
         facts.folder_gone_here = parent.is_some_and(|p| p.entry.is_none());
     }
-    if let (Some(entry), None) = (&item.entry, server) {
-        let parent = tree.folder_item(entry.parent).and_then(|p| tree.item(p));
-        facts.folder_gone_there = parent.is_some_and(|p| p.server == ServerSide::Gone);
+    if let Some(entry) = &item.entry {
+        facts.folder_gone_there = lies_in_gone(tree, entry.parent);
     }
     facts
+}
+
+/// Whether one of the folders above was removed on the server.
+fn lies_in_gone(tree: &Tree, folder: NodeId) -> bool {
+    let mut next = tree.folder_item(folder);
+    for _ in 0..4096 {
+        let Some(item) = next.and_then(|id| tree.item(id)) else {
+            return false;
+        };
+        if item.server == ServerSide::Gone {
+            return true;
+        }
+        next = tree.place(item, Side::Local).map(|(parent, _)| parent);
+    }
+    false
 }
 
 /// In which respects the server's state differs from `base`.
@@ -432,7 +446,13 @@ fn overlay(state: &mut State, from: &State, aspects: Aspects) {
     }
     if aspects.contains(Aspects::CONTENT) {
         state.content = from.content;
-        state.meta = from.meta.clone();
+        // Mode and attributes are respects of their own, and may be what conflicts.
+        let (mode, xattrs) = (state.meta.mode, state.meta.xattrs.take());
+        state.meta = Meta {
+            mode,
+            xattrs,
+            ..from.meta.clone()
+        };
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Facts {
     pub folder: bool,
     /// The folder it lies in on the server was removed here.
     pub folder_gone_here: bool,
-    /// The folder it lies in here was removed on the server.
+    /// A folder above it here was removed on the server.
     pub folder_gone_there: bool,
 }
 
@@ -63,9 +63,7 @@ pub fn reconcile(facts: &Facts) -> Verdict {
     match (facts.base, facts.local, facts.server) {
         (false, false, false) => Verdict::Quiet,
         // New here.
-        (false, true, false) if facts.folder_gone_there && !facts.folder => {
-            Verdict::Conflict(ConflictKind::EditDelete)
-        }
+        (false, true, false) if facts.folder_gone_there => Verdict::Conflict(ConflictKind::EditDelete),
         (false, true, false) => Verdict::Quiet,
         // New there.
         (false, false, true) if facts.folder_gone_here => Verdict::Conflict(ConflictKind::DeleteEdit),
@@ -110,7 +108,9 @@ fn both_created(facts: &Facts) -> Verdict {
 }
 
 fn both_have(facts: &Facts) -> Verdict {
-    if facts.there.is_empty() {
+    // It was moved here into a folder that is no longer there: it has no place to go to.
+    let homeless = facts.folder_gone_there && facts.here.contains(Aspects::PLACE);
+    if facts.there.is_empty() && !homeless {
         return Verdict::Quiet;
     }
     let contested = facts.here & facts.there;
@@ -126,6 +126,8 @@ fn both_have(facts: &Facts) -> Verdict {
         Some(ConflictKind::EditEdit)
     } else if clash.contains(Aspects::PLACE) {
         Some(ConflictKind::MoveMove)
+    } else if homeless {
+        Some(ConflictKind::MoveDelete)
     } else if clash.is_empty() {
         None
     } else {
@@ -301,7 +303,16 @@ mod tests {
             ..Facts::default()
         };
         assert_eq!(reconcile(&here), Verdict::Conflict(ConflictKind::EditDelete));
-        assert_eq!(reconcile(&Facts { folder: true, ..here }), Verdict::Quiet);
+        let folder = Facts { folder: true, ..here };
+        assert_eq!(reconcile(&folder), Verdict::Conflict(ConflictKind::EditDelete));
+        let moved_in = Facts {
+            folder_gone_there: true,
+            ..known(Aspects::PLACE, NONE)
+        };
+        assert_eq!(
+            reconcile(&moved_in),
+            merge(NONE, NONE, Some(ConflictKind::MoveDelete))
+        );
         let there = Facts {
             server: true,
             folder_gone_here: true,

@@ -188,14 +188,35 @@ impl Shared {
         if let Err(error) = self.journal.lock().forget(batch.seq) {
             tracing::warn!(%error, "committed journal records stay");
         }
-        for id in batch.garbage {
-            if let Some(freed) = self.contents.discard(id)
-                && let Err(error) = self.contents.free(freed)
-            {
-                tracing::warn!(content = id.0, %error, "a content that is not needed stays on the disk");
+        self.discard_garbage(batch.garbage);
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// Removes what nothing refers to. What is referred to again meanwhile stays, and so does its row.
+    fn discard_garbage(&self, garbage: Vec<ContentId>) {
+        if garbage.is_empty() {
+            return;
+        }
+        let mut freed = Vec::new();
+        {
+            // Under the trees' lock: nobody can come to refer to one that goes.
+            let tree = self.tree.write();
+            let mut batch = self.batch.lock();
+            for id in garbage {
+                if !tree.is_referred(id) {
+                    freed.extend(self.contents.discard(id));
+                } else if let Some(content) = self.contents.get(id) {
+                    batch.rows.insert(Key::Content(id), Delta::Content(id, Some(Box::new(content.row()))));
+                }
             }
         }
-        Ok(())
+        for freed in freed {
+            if let Err(error) = self.contents.free(freed) {
+                tracing::warn!(%error, "a content that is not needed stays on the disk");
+            }
+        }
     }
 }
 

@@ -18,6 +18,7 @@ pub mod sqlite;
 pub mod tree;
 mod tx;
 
+use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -34,6 +35,7 @@ pub use tx::Tx;
 use commit::Batch;
 use content::Contents;
 use persist::{Database, Files, Journal, StoreError};
+use rows::{Delta, Rows};
 use tree::Tree;
 
 /// What the kernel must forget. Sent by a thread that holds no lock and serves no request.
@@ -46,6 +48,9 @@ pub enum Invalidation {
     /// Everything sent before has been carried out when the sender is dropped.
     Barrier(async_channel::Sender<()>),
 }
+
+/// Files that are synced in one go at start-up.
+const SYNCED_AT_ONCE: usize = 256;
 
 /// Numbers are set aside in the database by so many at a time.
 const ID_RANGE: u64 = 4096;
@@ -99,14 +104,20 @@ impl Store {
     pub fn open(mut parts: Parts) -> Result<Store, StoreError> {
         let committed = parts.database.committed()?;
         let mut seq = committed;
-        for (record_seq, deltas) in parts.journal.recover(committed)? {
+        let recovered = parts.journal.recover(committed)?;
+        if !recovered.is_empty() {
+            // What the records speak of is on the disk before they are committed.
+            let known = parts.database.load()?;
+            sync_recovered(&*parts.files, &known, &recovered)?;
+        }
+        for (record_seq, deltas) in recovered {
             parts.database.commit(&deltas, record_seq)?;
             seq = record_seq;
         }
         parts.journal.forget(seq)?;
         let rows = parts.database.load()?;
         // The mount's root is node 1; numbers handed out are above it.
-        let next_id = rows.next_id.max(2);
+        let next_id = rows.next_id.max(highest_id(&rows) + 1).max(2);
         let contents = Contents::new(parts.files.clone(), rows.contents.clone());
         let tree = Tree::load(rows, parts.owner, parts.world.now());
         let (invalidations, invalidated) = async_channel::unbounded();
@@ -159,6 +170,7 @@ impl Store {
         };
         let deltas = tx.deltas();
         let invalidations = std::mem::take(&mut tx.invalidations);
+        let items = deltas.iter().any(|delta| matches!(delta, Delta::Item(..)));
         if !deltas.is_empty() {
             // The batch's lock orders the records; it is held for as long as the append takes.
             let mut batch = self.batch.lock();
@@ -173,11 +185,21 @@ impl Store {
                 tx.roll_back();
                 return Err(error.into());
             }
+            // Only now are they set aside: a record that was not appended reserves nothing.
+            for delta in &deltas {
+                if let Delta::NextId(reserved) = delta {
+                    self.reserved_id.fetch_max(*reserved, Relaxed);
+                }
+            }
             let sync = std::mem::take(&mut tx.sync_contents);
             let garbage = std::mem::take(&mut tx.garbage);
             batch.add(seq, deltas, sync, garbage);
         }
+        drop(tx);
         drop(tree);
+        if items {
+            self.changed.notify(usize::MAX);
+        }
         self.committer.wake();
         for invalidation in invalidations {
             let _ = self.invalidations.try_send(invalidation);
@@ -280,6 +302,51 @@ impl Store {
     }
 }
 
+/// Syncs the files of all contents that journal records name.
+fn sync_recovered(files: &dyn Files, known: &Rows, records: &[(u64, Vec<Delta>)]) -> Result<(), StoreError> {
+    let mut numbers: HashMap<ContentId, u64> = known.contents.iter().map(|c| (c.id, c.file)).collect();
+    let mut named = HashSet::new();
+    for delta in records.iter().flat_map(|(_, deltas)| deltas) {
+        match delta {
+            Delta::Content(id, Some(row)) => {
+                numbers.insert(*id, row.file);
+                named.insert(*id);
+            }
+            Delta::Node(_, Some(row)) => named.extend(tree::contents_of_node(row)),
+            _ => {}
+        }
+    }
+    let mut open = Vec::new();
+    for number in named.iter().filter_map(|id| numbers.get(id)) {
+        for number in [*number, *number | content::MAP] {
+            match files.open(number) {
+                Ok(file) => open.push(file),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if open.len() >= SYNCED_AT_ONCE {
+            files.sync(&open)?;
+            open.clear();
+        }
+    }
+    files.sync(&open)?;
+    Ok(())
+}
+
+/// No number in any row is higher.
+fn highest_id(rows: &Rows) -> u64 {
+    let items = rows.items.iter().map(|r| r.id.0);
+    let conflicts = rows.items.iter().filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
+    let problems = rows.items.iter().filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
+    let nodes = rows.nodes.iter().map(|r| r.id.0);
+    let contents = rows.contents.iter().flat_map(|r| [r.id.0, r.file]);
+    let others = rows.locations.iter().map(|r| r.id.0).chain(rows.stash.iter().map(|r| r.id.0));
+    let history = rows.history.iter().map(|r| r.id.0);
+    let all = items.chain(conflicts).chain(problems).chain(nodes).chain(contents).chain(others).chain(history);
+    all.max().unwrap_or(0)
+}
+
 /// A content that is kept although no row refers to it; it goes when nothing does after this.
 pub struct Held {
     store: Store,
@@ -308,11 +375,6 @@ impl Shared {
     /// Where the numbers set aside are used up: up to where they are set aside from now on.
     fn reserve_ids(&self) -> Option<u64> {
         let next = self.next_id.load(Relaxed);
-        if next <= self.reserved_id.load(Relaxed) {
-            return None;
-        }
-        let reserved = next + ID_RANGE;
-        self.reserved_id.store(reserved, Relaxed);
-        Some(reserved)
+        (next > self.reserved_id.load(Relaxed)).then_some(next + ID_RANGE)
     }
 }

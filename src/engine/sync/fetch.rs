@@ -70,7 +70,7 @@ impl Worker {
         }
         wanted.urgent.push_back(id);
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
         true
     }
 
@@ -113,7 +113,7 @@ impl Worker {
         wanted.failed.clear();
         wanted.pinned = missing;
         drop(wanted);
-        self.wake.notify(usize::MAX);
+        self.to_fetch.notify(usize::MAX);
     }
 
     /// Where the bytes of an item's server state come from; `None` where nothing is missing.
@@ -140,7 +140,7 @@ impl Worker {
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
         self.wanted.lock().reading.clear();
         loop {
-            let woken = self.wake.listen();
+            let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
             while reads.len() < READS && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some(id) = self.next_wanted() else { break };
@@ -174,12 +174,12 @@ impl Worker {
             if reads.is_empty() {
                 self.wanted.lock().rate = None;
                 self.progress.notify(usize::MAX);
-                woken.await;
+                let _ = woken.await;
                 continue;
             }
             let done = futures::select_biased! {
                 done = reads.next() => done,
-                () = woken.fuse() => continue,
+                _ = woken.fuse() => continue,
             };
             let Some((id, source, result)) = done else {
                 continue;

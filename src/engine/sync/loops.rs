@@ -15,7 +15,7 @@ use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Item, Problem, ServerSide};
 use crate::world::blocking;
 
-use super::observe::{Braked, Scope, observe, settle_all};
+use super::observe::{Applied, Braked, Scope, observe, settle_all};
 use super::replay::{self, After, Handed, aside_name, hand_over, plan, prepare};
 use super::schedule::Step;
 use super::worker::{End, Worker};
@@ -27,6 +27,10 @@ const SENDS: usize = 64;
 const REFUSALS: u32 = 3;
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
+/// Changes made here are gathered for so long before the log is looked through.
+const GATHER_CHANGES: Duration = Duration::from_millis(20);
+/// So often the server is listed again at once because of what moved meanwhile.
+const LOOKS: usize = 4;
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
@@ -95,7 +99,12 @@ impl Worker {
                         return end;
                     }
                 }
-                () = changed.fuse() => {}
+                () = changed.fuse() => {
+                    // A program that does much at once is not looked at for each thing it does.
+                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                        self.world.sleep(GATHER_CHANGES).await;
+                    }
+                }
                 () = woken.fuse() => {}
                 () = self.world.sleep(pause).fuse() => {}
             }
@@ -337,8 +346,10 @@ impl Worker {
                 tree.item(**id).is_some_and(|i| {
                     i.sending.is_none()
                         && (i.server != ServerSide::AsBase || i.conflict.is_some() || {
-                            // New in a folder that the server removed.
-                            i.base.is_none() && i.entry.is_some()
+                            // New in a folder that the server removed, or moved into it.
+                            i.entry.is_some()
+                                && (i.base.is_none()
+                                    || i.pending.is_some_and(|p| p.aspects.contains(Aspects::PLACE)))
                         })
                 })
             };
@@ -531,23 +542,47 @@ impl Worker {
         hints.iter().filter_map(folder).filter(is_known).collect()
     }
 
-    /// Observes and applies.
+    /// Observes and applies; again where what was found did not count, because our own replay moved
+    /// folders under the walk, or where only a look at everything can tell.
     pub(super) async fn look(&self, scope: &Scope) -> Result<(), End> {
-        let _one_at_a_time = self.observing.lock().await;
+        let mut scope = scope.clone();
+        for _ in 0..LOOKS {
+            let applied = match scope {
+                Scope::Everything => {
+                    let _one_at_a_time = self.observing.lock().await;
+                    self.look_once(&scope).await?
+                }
+                _ => self.look_once(&scope).await?,
+            };
+            if applied.ask_all {
+                scope = Scope::Everything;
+            } else if applied.stale.is_empty() {
+                return Ok(());
+            } else {
+                scope = Scope::Below(applied.stale);
+            }
+        }
+        self.hints.lock().push(Hint::Everything);
+        self.wake.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// The server is listed while others list and apply: only noting what was found is one at a time.
+    async fn look_once(&self, scope: &Scope) -> Result<Applied, End> {
         let found = observe(&self.store, &self.remote, self.location, scope).await?;
+        let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
-        let braked = found.braked(&self.store, self.location);
-        match braked {
+        match found.braked(&self.store) {
             Some(braked) if !self.confirmed.swap(false, SeqCst) => {
                 self.note_brake(Some(braked))?;
-                return Ok(());
+                return Ok(Applied::default());
             }
             _ => self.note_brake(None)?,
         }
-        let left = found.apply(&self.store, &self.can())?;
-        self.follow_up(left);
+        let mut applied = found.apply(&self.store, &self.can())?;
+        self.follow_up(std::mem::take(&mut applied.left));
         self.kick();
-        Ok(())
+        Ok(applied)
     }
 
     fn note_brake(&self, braked: Option<Braked>) -> Result<(), StoreError> {

@@ -274,7 +274,8 @@ fn call(
             Some(content) => content
                 .is_sealed()
                 .then(|| content.source(base.and_then(|b| b.content))),
-            None => Some(Arc::new(Empty)),
+            // A content that is missing is damage, and no empty file.
+            None => node.content.is_none().then(|| Arc::new(Empty) as Arc<dyn Source>),
         }
     };
     let all = Aspects::CREATE;
@@ -495,6 +496,12 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
         }
     }
     tx.tree_mut().touch(id, old_place);
+    if intent
+        .aspects
+        .intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE)
+    {
+        tx.tree_mut().note_moved(id);
+    }
     if let Some(node) = node_id.and_then(|n| tx.tree_mut().live_mut(n))
         && node.writers == 0
     {

@@ -31,6 +31,8 @@ pub struct Worker {
     state: Mutex<LinkState>,
     /// Wakes whoever waits: a command came, or the link may be back.
     pub(super) wake: Event,
+    /// Something is to be fetched.
+    pub(super) to_fetch: Event,
     /// Something was done: who waits for the end of something looks again.
     pub progress: Event,
     pub(super) closing: AtomicBool,
@@ -46,7 +48,10 @@ pub struct Worker {
     pub(super) confirmed: AtomicBool,
     /// The log was found to have nothing more to send, at this journal record.
     pub(super) idle_at: AtomicU64,
+    /// A look at everything is under way.
     pub(super) observing: futures::lock::Mutex<()>,
+    /// What was found is being noted.
+    pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
     /// How often the server refused a change although a look showed nothing new.
     pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
@@ -109,6 +114,7 @@ impl Worker {
                 capabilities: None,
             }),
             wake: Event::new(),
+            to_fetch: Event::new(),
             progress: Event::new(),
             closing: AtomicBool::new(false),
             by_hand: AtomicBool::new(by_hand),
@@ -119,6 +125,7 @@ impl Worker {
             confirmed: AtomicBool::new(false),
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
+            applying: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),

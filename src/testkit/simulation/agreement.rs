@@ -75,6 +75,9 @@ impl Run {
         for line in like(local.clone()).differences(&like(server)) {
             self.wrong.push(format!("at rest, and not the same: {line}"));
         }
+        if !self.wrong.is_empty() {
+            self.wrong.extend(all_items(scene));
+        }
         self.wrong.extend(open_items(scene));
         for path in scene.machine.server.user().temporaries() {
             self.wrong
@@ -131,34 +134,45 @@ fn items(scene: &Scene) -> Vec<Item> {
 
 /// One line for each item that is not at rest.
 fn open_items(scene: &Scene) -> Vec<String> {
+    let open = items(scene).into_iter().filter(|item| {
+        item.pending.is_some()
+            || item.sending.is_some()
+            || item.conflict.is_some()
+            || item.problem.is_some()
+            || item.server != ServerSide::AsBase
+    });
+    open.map(|item| line(scene, &item)).collect()
+}
+
+fn line(scene: &Scene, item: &Item) -> String {
     let handle = scene.machine.handle();
     let tree = handle.store().read();
+    let path = tree.known_path(item.id).unwrap_or_default();
+    let server = match &item.server {
+        ServerSide::AsBase => "as base".to_owned(),
+        ServerSide::Gone => "gone".to_owned(),
+        ServerSide::At(state) => format!("{:?} {:?} in {:?}", state.meta.kind, state.name, state.parent),
+    };
+    format!(
+        "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, only here {}, \
+         server {server}",
+        item.id,
+        item.entry.as_ref().map(|e| e.node),
+        item.pending.map(|p| p.aspects),
+        item.sending.is_some(),
+        item.conflict.as_ref().map(|c| c.kind.word()),
+        item.problem.as_ref().map(|p| p.message.clone()),
+        item.base
+            .as_ref()
+            .map(|b| (b.meta.kind, b.parent, b.name.clone())),
+        item.local_only,
+    )
+}
+
+/// All items, in a failure that needs them.
+fn all_items(scene: &Scene) -> Vec<String> {
     items(scene)
-        .into_iter()
-        .filter(|item| {
-            item.pending.is_some()
-                || item.sending.is_some()
-                || item.conflict.is_some()
-                || item.problem.is_some()
-                || item.server != ServerSide::AsBase
-        })
-        .map(|item| {
-            let path = tree.known_path(item.id).unwrap_or_default();
-            let server = match &item.server {
-                ServerSide::AsBase => "as base".to_owned(),
-                ServerSide::Gone => "gone".to_owned(),
-                ServerSide::At(state) => format!("{:?} {:?} in {:?}", state.meta.kind, state.name, state.parent),
-            };
-            format!(
-                "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, server {server}",
-                item.id,
-                item.entry.as_ref().map(|e| e.node),
-                item.pending.map(|p| p.aspects),
-                item.sending.is_some(),
-                item.conflict.as_ref().map(|c| c.kind.word()),
-                item.problem.as_ref().map(|p| p.message.clone()),
-                item.base.as_ref().map(|b| (b.meta.kind, b.parent, b.name.clone())),
-            )
-        })
+        .iter()
+        .map(|item| format!("    {}", line(scene, item)))
         .collect()
 }

@@ -1,6 +1,6 @@
 //! Which versions exist, and which of them must not be lost.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use holdfast_engine::model::{Digest, Kind, Side};
@@ -21,6 +21,8 @@ pub(super) struct Ledger {
     /// Of the server's: what the engine knew as the original at some time.
     known: Versions,
     effects_seen: usize,
+    /// Where each version of the program's first stood, for a person.
+    first_seen: BTreeMap<[u8; 32], String>,
 }
 
 pub(super) fn digest(bytes: &[u8]) -> [u8; 32] {
@@ -40,6 +42,12 @@ impl Ledger {
     pub fn program(&mut self, old: &Snapshot, new: &Snapshot) {
         if old == new {
             return;
+        }
+        for (path, entry) in &new.0 {
+            if let Entry::File { content, .. } = entry {
+                let text = || format!("{path}, {} bytes", content.len());
+                self.first_seen.entry(digest(content)).or_insert_with(text);
+            }
         }
         let (old, new) = (versions(old), versions(new));
         self.must.retain(|d| !old.contains(d) || new.contains(d));
@@ -149,10 +157,8 @@ impl Ledger {
                 .map(|a| digest(a)),
         );
         for lost in self.must.difference(&there) {
-            wrong.push(format!(
-                "a version that the program wrote is nowhere: {}",
-                Digest(*lost).to_text()
-            ));
+            let place = self.first_seen.get(lost).map_or("?", String::as_str);
+            wrong.push(format!("a version that the program wrote is nowhere: {place}"));
         }
     }
 }

@@ -185,14 +185,13 @@ impl Contents {
 
     fn sync_some(&self, contents: &[Arc<Content>]) -> io::Result<()> {
         let mut files = Vec::new();
-        let result = contents
-            .iter()
-            .try_for_each(|content| content.begin_sync(&mut files))
-            .and_then(|()| self.shared.store.handles.files.sync(&files));
-        if result.is_err() {
-            contents.iter().for_each(|content| content.set_dirty());
+        let mut begun = Vec::new();
+        for content in contents {
+            begun.push((content, content.begin_sync(&mut files)?));
         }
-        result
+        self.shared.store.handles.files.sync(&files)?;
+        begun.into_iter().for_each(|(content, changes)| content.synced(changes));
+        Ok(())
     }
 
     fn add(&self, id: ContentId, state: State) -> Arc<Content> {

@@ -30,7 +30,7 @@ use crate::model::Digest;
 use crate::store::persist::StoreFile;
 
 /// Bit in the number of a file that makes it the map of the file without the bit.
-pub(super) const MAP: u64 = 1 << 62;
+pub const MAP: u64 = 1 << 62;
 
 const HEADER: u64 = 32;
 const SUM: usize = 32;

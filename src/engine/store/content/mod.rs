@@ -48,6 +48,7 @@ pub use contents::{Contents, Freed};
 pub use error::ContentError;
 pub use fill::Filled;
 pub use flatten::Flattened;
+pub use map::MAP;
 pub use ranges::RangeSet;
 pub use state::Content;
 

@@ -6,7 +6,7 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
@@ -36,7 +36,10 @@ pub(super) struct State {
     /// The file may be longer than `size`, with bytes that are no longer part of the content.
     pub tail: AtomicBool,
     /// Written to since the last sync, or not known.
-    pub dirty: AtomicBool,
+    /// Counts changes; what is synced is dirty again with the next one.
+    pub changes: AtomicU32,
+    /// `changes` as the last sync that succeeded found it.
+    pub synced: AtomicU32,
     /// One block at most: it matched its digest in this run.
     pub checked: AtomicBool,
     pub large: Option<Box<Large>>,
@@ -60,7 +63,8 @@ impl State {
             whole,
             sealed,
             tail: AtomicBool::new(!sealed),
-            dirty: AtomicBool::new(true),
+            changes: AtomicU32::new(1),
+            synced: AtomicU32::new(0),
             checked: AtomicBool::new(false),
             large: (sealed && size > BLOCK).then(Box::default),
         }
@@ -82,7 +86,7 @@ impl State {
     }
 
     pub fn set_dirty(&self) {
-        self.dirty.store(true, Ordering::Release);
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -239,21 +243,24 @@ impl Content {
     }
 
     pub(super) fn is_dirty(&self) -> bool {
-        self.state.read().dirty.load(Ordering::Acquire)
+        let state = self.state.read();
+        state.synced.load(Ordering::Acquire) != state.changes.load(Ordering::Acquire)
     }
 
-    pub(super) fn set_dirty(&self) {
-        self.state.read().set_dirty();
+    /// A sync that began with these changes has succeeded.
+    pub(super) fn synced(&self, changes: u32) {
+        self.state.read().synced.store(changes, Ordering::Release);
     }
 
-    /// Hands up the files to sync. Whatever is written from now on makes it dirty again.
-    pub(super) fn begin_sync(&self, files: &mut Vec<Arc<dyn StoreFile>>) -> io::Result<()> {
+    /// Hands up the files to sync, and the changes that are in them. It stays dirty until they are
+    /// on the disk, so nobody else takes it for synced meanwhile.
+    pub(super) fn begin_sync(&self, files: &mut Vec<Arc<dyn StoreFile>>) -> io::Result<u32> {
         self.trim()?;
         let state = self.state.read();
-        state.dirty.store(false, Ordering::Release);
+        let changes = state.changes.load(Ordering::Acquire);
         for number in [state.file, state.file | MAP] {
             files.extend(self.store.handles.find(number)?);
         }
-        Ok(())
+        Ok(changes)
     }
 }

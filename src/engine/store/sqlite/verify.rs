@@ -48,19 +48,19 @@ const QUESTIONS: &[&str] = &[
     "SELECT format('Setting %s is of location %u, which does not exist.', name, location)
        FROM setting WHERE location NOT IN (SELECT id FROM location)",
     "SELECT format('Node %u has content %u, which does not exist.', id, content)
-       FROM node WHERE content NOT IN (SELECT id FROM content)",
+       FROM node WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Node %u replaces content %u, which does not exist.', id, replaced)
-       FROM node WHERE replaced NOT IN (SELECT id FROM content)",
+       FROM node WHERE replaced IS NOT NULL AND replaced NOT IN (SELECT id FROM content)",
     "SELECT format('Item %u has in base content %u, which does not exist.', item, content)
-       FROM base WHERE content NOT IN (SELECT id FROM content)",
+       FROM base WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Item %u has on the server content %u, which does not exist.', item, content)
-       FROM server WHERE content NOT IN (SELECT id FROM content)",
+       FROM server WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Item %u sends content %u, which does not exist.', item, content)
-       FROM intent WHERE content NOT IN (SELECT id FROM content)",
+       FROM intent WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Stash %u has content %u, which does not exist.', id, content)
-       FROM stash WHERE content NOT IN (SELECT id FROM content)",
+       FROM stash WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Content %u lies over content %u, which does not exist.', id, over)
-       FROM content WHERE over NOT IN (SELECT id FROM content)",
+       FROM content WHERE over IS NOT NULL AND over NOT IN (SELECT id FROM content)",
     // What may be there once only.
     "SELECT format('Items %s are all entered here at one place in node %u.', group_concat(id, ', '), parent)
        FROM item WHERE parent IS NOT NULL GROUP BY parent, name HAVING count(*) > 1",

@@ -143,11 +143,12 @@ pub fn remove_folder(place: &Place, path: &LocPath) -> Result<(), Failure> {
     place::sync_folder(&folder)
 }
 
-/// Removes our own temporary names from a folder that holds nothing else.
+/// Removes our own temporary names from a folder that holds nothing else. One that may hold somebody
+/// else's bytes keeps the folder: who asked looks at it first.
 fn clear_leftovers(place: &Place, path: &LocPath) -> Result<(), Failure> {
     let folder = place.folder(path)?;
     let names = list::names(&folder)?;
-    if names.iter().any(|name| !temp::is_ours(place, name.to_bytes())) {
+    if names.iter().any(|name| !temp::is_only_ours(place, name.to_bytes())) {
         return Err(Failure::NotEmpty);
     }
     for name in names.iter() {

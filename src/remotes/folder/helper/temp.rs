@@ -58,6 +58,11 @@ pub fn is_ours(place: &Place, name: &[u8]) -> bool {
     tail(name, &place.owner).is_some()
 }
 
+/// A name of ours that can hold nobody else's bytes.
+pub fn is_only_ours(place: &Place, name: &[u8]) -> bool {
+    tail(name, &place.owner).is_some_and(|tail| tail.first() == Some(&b'n'))
+}
+
 /// Whether a leftover of this owner may hold what somebody else wrote: it must be looked at before
 /// it is removed.
 pub fn may_hold_theirs(name: &Name, owner: &str) -> bool {

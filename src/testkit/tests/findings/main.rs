@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod observing;
 mod place;
 mod replaying;

@@ -1,0 +1,47 @@
+//! What is known to be wrong or not there yet: a case that meets it counts as skipped, with the
+//! reason.
+
+/// Each with what is missing. An entry goes when its case runs.
+pub const KNOWN: [(&str, &str); 7] = [
+    (
+        "check-while-recovering",
+        "right after a kill while online a check finds two items at one place in base, until answers that were \
+         lost are looked up",
+    ),
+    (
+        "room",
+        "with the store's disk full not even a removal through the mount is taken",
+    ),
+    (
+        "moved-away",
+        "a server's folder that was renamed is still worked in until the link is made anew",
+    ),
+    (
+        "partial-brake",
+        "a look at single folders takes the brake off again",
+    ),
+    ("rules", "rules, misses, answers and signing in have no commands yet"),
+    (
+        "moved-there",
+        "a file moved on the server while a change of it is sent is sometimes taken for deleted and made anew",
+    ),
+    (
+        "time-of-agreement",
+        "where both sides come to the same content, each keeps its own time",
+    ),
+];
+
+/// The reason of a known gap. Naming one that is not in the list is a mistake in the test.
+#[track_caller]
+pub fn known(name: &str) -> &'static str {
+    KNOWN
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, why)| *why)
+        .unwrap_or_else(|| panic!("`{name}` is not in the list of what is known"))
+}
+
+/// `HOLDFAST_KNOWN=1` runs the known ones too, for whoever mends them.
+pub fn tries_known() -> bool {
+    std::env::var_os("HOLDFAST_KNOWN").is_some_and(|v| v == "1")
+}

@@ -1,0 +1,16 @@
+//! The real engine in a real mount, driven by `holdfastctl` and by ordinary programs.
+//!
+//! Each test has a session of its own (`common::Session`): private folders, a folder that plays the
+//! file server, an engine that is ended and unmounted whatever happens. Where nothing can be mounted
+//! a test says `SKIPPED: why`. No outcome depends on how fast the machine is.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bad_input;
+mod big_folder;
+mod brake;
+mod conflicts;
+mod kill;
+mod main_job;
+mod saving;

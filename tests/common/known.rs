@@ -20,7 +20,10 @@ pub const KNOWN: [(&str, &str); 7] = [
         "partial-brake",
         "a look at single folders takes the brake off again",
     ),
-    ("rules", "rules, misses, answers and signing in have no commands yet"),
+    (
+        "rules",
+        "rules, misses, answers and signing in have no commands yet",
+    ),
     (
         "moved-there",
         "a file moved on the server while a change of it is sent is sometimes taken for deleted and made anew",

@@ -93,21 +93,40 @@ impl Ran {
     /// As `refused`, where it is a matter of taste whether it failed or was wrong use.
     #[track_caller]
     pub fn refused_with_any(self, codes: &[i32], words: &[&str]) -> Ran {
-        let expected = if codes.contains(&self.code) { self.code } else { codes[0] };
+        let expected = if codes.contains(&self.code) {
+            self.code
+        } else {
+            codes[0]
+        };
         let ran = self.code(expected);
         let line = ran.err.strip_suffix('\n').unwrap_or(&ran.err);
         let said = &ran.err;
         assert!(
-            line.starts_with("holdfastctl: ") && !line.contains('\n') && line.len() > "holdfastctl: ".len() + 10,
+            line.starts_with("holdfastctl: ")
+                && !line.contains('\n')
+                && line.len() > "holdfastctl: ".len() + 10,
             "{}: not one plain line: {said:?}",
             ran.spelled
         );
-        assert_eq!(ran.text(), "", "{}: nothing belongs on standard output", ran.spelled);
+        assert_eq!(
+            ran.text(),
+            "",
+            "{}: nothing belongs on standard output",
+            ran.spelled
+        );
         for word in words {
-            assert!(line.contains(word), "{}: {word:?} is not in {said:?}", ran.spelled);
+            assert!(
+                line.contains(word),
+                "{}: {word:?} is not in {said:?}",
+                ran.spelled
+            );
         }
         for odd in ["Err(", "Some(", "Error {", "panicked", "unwrap", "os error"] {
-            assert!(!line.contains(odd), "{}: no plain sentence: {said:?}", ran.spelled);
+            assert!(
+                !line.contains(odd),
+                "{}: no plain sentence: {said:?}",
+                ran.spelled
+            );
         }
         ran
     }

@@ -367,7 +367,12 @@ impl Session {
     #[track_caller]
     pub fn must_agree(&self) {
         let found = super::differences(&self.here(""), &self.there(""));
-        assert!(found.is_empty(), "the sides differ:\n  {}\n{}", found.join("\n  "), self.log());
+        assert!(
+            found.is_empty(),
+            "the sides differ:\n  {}\n{}",
+            found.join("\n  "),
+            self.log()
+        );
         let left = super::leftovers(&self.there(""));
         assert!(left.is_empty(), "left on the server: {left:?}");
         let ran = self.ctl(&["--json", "check"]);
@@ -399,7 +404,10 @@ impl Drop for Session {
             && let Some(folder) = self.folder.take()
         {
             let path = folder.keep();
-            eprintln!("something is still mounted in {}; it is left as it is", path.display());
+            eprintln!(
+                "something is still mounted in {}; it is left as it is",
+                path.display()
+            );
         }
     }
 }

@@ -57,7 +57,10 @@ pub fn has(value: &Value, keys: &[(&str, Is)]) {
         let found = value
             .get(key)
             .unwrap_or_else(|| panic!("the key {key} is missing in {value}"));
-        assert!(is.fits(found), "{key} is {found}, and is to be {is:?}, in {value}");
+        assert!(
+            is.fits(found),
+            "{key} is {found}, and is to be {is:?}, in {value}"
+        );
     }
 }
 

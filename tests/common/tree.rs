@@ -10,9 +10,17 @@ use std::path::{Path, PathBuf};
 /// What is compared of an item: times of files, and none of folders, are synchronised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    File { mode: u32, bytes: Vec<u8>, mtime: (i64, i64) },
-    Folder { mode: u32 },
-    Link { target: PathBuf },
+    File {
+        mode: u32,
+        bytes: Vec<u8>,
+        mtime: (i64, i64),
+    },
+    Folder {
+        mode: u32,
+    },
+    Link {
+        target: PathBuf,
+    },
     Other,
 }
 
@@ -90,7 +98,12 @@ fn told(found: Option<&Found>) -> String {
         None => "nothing".into(),
         Some(Found::File { mode, bytes, mtime }) => {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
-            format!("a file {mode:o}, {} bytes {text:?}, of {}.{:09}", bytes.len(), mtime.0, mtime.1)
+            format!(
+                "a file {mode:o}, {} bytes {text:?}, of {}.{:09}",
+                bytes.len(),
+                mtime.0,
+                mtime.1
+            )
         }
         Some(Found::Folder { mode }) => format!("a folder {mode:o}"),
         Some(Found::Link { target }) => format!("a link to {}", target.display()),

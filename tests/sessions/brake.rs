@@ -54,7 +54,8 @@ fn an_emptied_root_asks_and_is_confirmed() {
     assert!(tree(&s.here("")).is_empty(), "{:?}", tree(&s.here("")).keys());
     assert_eq!(s.json(&["problems"]).as_array().map(Vec::len), Some(0));
     s.must_agree();
-    s.ctl(&["confirm", &problem["id"].to_string()]).refused(1, &[&problem["id"].to_string()]);
+    s.ctl(&["confirm", &problem["id"].to_string()])
+        .refused(1, &[&problem["id"].to_string()]);
 }
 
 #[test]
@@ -79,7 +80,9 @@ fn an_emptied_root_that_comes_back_is_forgotten() {
 #[test]
 fn what_is_changed_here_goes_on_while_the_brake_is_on() {
     skip(known("partial-brake"));
-    let Some(s) = session().filter(|_| tries_known()) else { return };
+    let Some(s) = session().filter(|_| tries_known()) else {
+        return;
+    };
     s.offline();
     s.write_here("d1/f1", "changed here\n");
     empty(&s.there(""));
@@ -109,7 +112,9 @@ fn a_programs_own_deletions_are_replayed() {
 #[test]
 fn a_folder_that_is_not_there_is_a_server_that_is_gone() {
     skip(known("moved-away"));
-    let Some(s) = session().filter(|_| tries_known()) else { return };
+    let Some(s) = session().filter(|_| tries_known()) else {
+        return;
+    };
     let before = tree(&s.here(""));
     let away = s.base().join("server-away");
     fs::rename(s.there(""), &away).unwrap();
@@ -124,7 +129,8 @@ fn a_folder_that_is_not_there_is_a_server_that_is_gone() {
 
 #[track_caller]
 fn must_be_gone(s: &Session) {
-    s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).refused(1, &["nas"]);
+    s.ctl(&["sync", "nas", "--wait", "--timeout", "50"])
+        .refused(1, &["nas"]);
     until("the location is offline", || {
         let status = s.json(&["status"]);
         let nas = &status["locations"][0];
@@ -141,7 +147,11 @@ fn an_unmounted_share_is_a_server_that_is_gone() {
     let Some(s) = Session::empty() else { return };
     let mount = |command: &mut Command| Ran::of(command).code == 0;
     let folder = s.there("");
-    if !mount(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "share"]).arg(&folder)) {
+    if !mount(
+        Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=16m", "share"])
+            .arg(&folder),
+    ) {
         return skip("a tmpfs cannot be mounted here");
     }
     for n in 0..20 {
@@ -156,13 +166,19 @@ fn an_unmounted_share_is_a_server_that_is_gone() {
     fs::create_dir(&kept).unwrap();
     assert!(mount(Command::new("mount").arg("--bind").arg(&folder).arg(&kept)));
     assert!(mount(Command::new("umount").arg("-l").arg(&folder)));
-    assert!(fs::read_dir(&folder).unwrap().next().is_none(), "only the empty mount point is left");
+    assert!(
+        fs::read_dir(&folder).unwrap().next().is_none(),
+        "only the empty mount point is left"
+    );
     s.ok(&["online", "nas"]);
     must_be_gone(&s);
     let now = tree(&s.here(""));
     assert_eq!(now.len(), before.len(), "nothing is deleted here");
     assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(1));
-    assert!(fs::read_dir(&folder).unwrap().next().is_none(), "nothing is written under the mount point");
+    assert!(
+        fs::read_dir(&folder).unwrap().next().is_none(),
+        "nothing is written under the mount point"
+    );
     // Mounted again, all goes on.
     assert!(mount(Command::new("mount").arg("--bind").arg(&kept).arg(&folder)));
     s.sync(0);

@@ -1,7 +1,7 @@
 //! What each choice leaves of a conflict.
 
 use crate::model::{ContentId, ItemId, Kind, Name, NodeId, Side, State};
-use crate::reconcile::{local_folder, new_node, settle};
+use crate::reconcile::{is_folder_there, local_folder, new_node, settle};
 use crate::store::Tx;
 use crate::store::rows::{Entry, Item, ServerSide};
 use crate::store::tree::Tree;
@@ -40,6 +40,15 @@ pub fn inputs_missing(tx: &Tx<'_>, id: ItemId, inputs: &Inputs) -> Option<String
     let server_loses = !matches!(inputs, Inputs::Server { .. });
     if server_loses && !is_here(server) {
         return Some("the server's version is not here yet; try again when it has been fetched".into());
+    }
+    if server_loses
+        && files_for_folders(tx.tree(), id)
+            .iter()
+            .any(|f| !is_here(server_of(tx.tree(), *f)))
+    {
+        return Some(
+            "the server has a file in place of its folder, which is not here yet; try again later".into(),
+        );
     }
     if matches!(inputs, Inputs::Original { .. }) && !is_here(item.base.as_deref()) {
         return Some("the original is not here".into());
@@ -108,28 +117,48 @@ fn rebase(tx: &mut Tx<'_>, id: ItemId) {
     tx.relog(id);
 }
 
-/// Folders above it that the server removed are made there again.
+/// Folders above it that the server removed are made there again, also where it has something else in
+/// their place, which is set aside.
 fn revive_on_server(tx: &mut Tx<'_>, id: ItemId) {
-    let mut next = tx
-        .tree()
-        .item(id)
-        .and_then(|i| tx.tree().place(i, Side::Local))
-        .map(|(p, _)| p);
-    while let Some(folder) = next {
-        let Some(item) = tx.tree().item(folder) else {
-            return;
-        };
-        if item.server != ServerSide::Gone {
-            return;
-        }
-        next = tx.tree().place(item, Side::Local).map(|(p, _)| p);
+    for folder in gone_folders(tx.tree(), id) {
+        stash_server(
+            tx,
+            folder,
+            "a folder with changes of yours was kept in its place",
+            false,
+        );
         tx.edit_item(folder, |item| {
-            item.base = None;
-            item.server = ServerSide::AsBase;
+            item.base = match std::mem::take(&mut item.server) {
+                ServerSide::At(state) => Some(state),
+                _ => None,
+            };
             item.conflict = None;
         });
         tx.relog(folder);
     }
+}
+
+/// The folders above an item here that are none on the server.
+fn gone_folders(tree: &Tree, id: ItemId) -> Vec<ItemId> {
+    let above = |id: ItemId| {
+        let item = tree.item(id)?;
+        Some(tree.place(item, Side::Local)?.0)
+    };
+    std::iter::successors(above(id), |id| above(*id))
+        .take(4096)
+        .filter(|id| tree.item(*id).is_some_and(|item| !is_folder_there(tree, item)))
+        .collect()
+}
+
+/// Of those, the ones that are something else there.
+fn files_for_folders(tree: &Tree, id: ItemId) -> Vec<ItemId> {
+    let mut folders = gone_folders(tree, id);
+    folders.retain(|id| server_of(tree, *id).is_some());
+    folders
+}
+
+fn server_of(tree: &Tree, id: ItemId) -> Option<&State> {
+    tree.server_state(tree.item(id)?)
 }
 
 /// Folders above it that were removed here are here again. The node of the folder at `folder`.
@@ -138,6 +167,10 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
         return Ok(node);
     }
     let item = tx.tree().item(folder).ok_or("its folder is gone")?;
+    if item.entry.is_some() {
+        // To put a folder in its place would drop it.
+        return Err("a file is here in place of its folder; decide about that one first".into());
+    }
     let state = tx
         .tree()
         .server_state(item)

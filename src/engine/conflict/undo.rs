@@ -5,6 +5,8 @@ use crate::store::Tx;
 use crate::store::rows::{Before, Entry, History, Item};
 use crate::store::tree::Tree;
 
+use super::stash::stash_local;
+
 /// An item as it is now, for taking back what is about to be done to it.
 pub fn snapshot(tree: &Tree, id: ItemId) -> Before {
     let row = tree.item(id).cloned();
@@ -38,6 +40,8 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
         return Err("it has been taken back already".into());
     }
     for before in history.before.iter().rev() {
+        // A program may have gone on since: what it wrote is set aside.
+        stash_local(tx, before.item, "a decision was taken back", false);
         let now = tx.tree().item(before.item).cloned();
         let untouched = same(now.as_ref(), before.after.as_deref());
         match (&before.row, untouched) {

@@ -53,9 +53,9 @@ pub(super) fn is_local_only(tree: &Tree, folder: ItemId, name: &Name, kind: Kind
 /// Whether the place of an item is in the hands of a remote. A creation under way is no hindrance
 /// where the item still is: what comes after it is a new content behind it.
 fn is_handed_over(item: &Item) -> bool {
-    item.sending.as_ref().is_some_and(|i| {
-        i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE)
-    })
+    item.sending
+        .as_ref()
+        .is_some_and(|i| i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE))
 }
 
 fn server_kind(tree: &Tree, item: &Item) -> Option<Kind> {
@@ -183,7 +183,8 @@ pub(super) fn bind_moved(
 
     let takes = match over.and_then(|id| tree.item(id)) {
         Some(over) => {
-            let on_server = over.base.is_some() || over.sending.is_some() || tree.server_state(over).is_some();
+            let on_server =
+                over.base.is_some() || over.sending.is_some() || tree.server_state(over).is_some();
             let stays = !matches!(kind, Kind::Folder | Kind::Special(_))
                 && on_server
                 && !over.local_only
@@ -228,7 +229,11 @@ pub(super) fn bind_moved(
 
 /// A complete new write: that an earlier one was cut off is of no concern any more.
 pub(super) fn forget_cut_off(tx: &mut Tx<'_>, id: ItemId) {
-    let cut_off = |item: &Item| item.problem.as_ref().is_some_and(|p| p.needs == Needs::Unfinished);
+    let cut_off = |item: &Item| {
+        item.problem
+            .as_ref()
+            .is_some_and(|p| p.needs == Needs::Unfinished)
+    };
     if tx.tree().item(id).is_some_and(cut_off) {
         tx.edit_item(id, |item| item.problem = None);
     }

@@ -208,16 +208,22 @@ impl Fileops {
         change: impl Fn(&Content) -> Result<bool, ContentError>,
     ) -> Op<()> {
         self.refuse_views(node)?;
-        let (content, row_changed) = loop {
+        let (content, was, row_changed) = loop {
             let content = self.writable(node)?;
+            // First the record that it is being written: on a full disk nothing is touched.
+            self.begin_writing(node)?;
+            let was = content.size();
             match change(&content) {
-                Ok(row_changed) => break (content, row_changed),
+                Ok(row_changed) => break (content, was, row_changed),
                 // It was sealed for sending meanwhile: go on with one laid over it.
                 Err(ContentError::Sealed { .. }) => {}
-                Err(error) => return Err(from_content(error)),
+                Err(error) => {
+                    self.close_if_unopened(node)?;
+                    return Err(from_content(error));
+                }
             }
         };
-        self.store().write(|tx| {
+        let recorded = self.store().write(|tx| {
             let size = content.size();
             let now = tx.now();
             let set_ids = tx
@@ -242,6 +248,28 @@ impl Fileops {
             }
             record_write(tx, node);
             Ok::<_, OpError>(())
+        });
+        if let Err(error) = recorded {
+            // What is not recorded has not happened: the size is the one that the row says.
+            if content.size() != was
+                && let Err(error) = content.truncate(was)
+            {
+                tracing::error!(node = node.0, %error, "a file has another size than its row");
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The row says that the file is being written before its content changes.
+    fn begin_writing(&self, node: NodeId) -> Op<()> {
+        let begun = self.store().read().node(node).is_none_or(|live| live.row.writing);
+        if begun {
+            return Ok(());
+        }
+        self.store().write(|tx| {
+            tx.edit_node(node, |row| row.writing = true);
+            Ok(())
         })
     }
 

@@ -34,10 +34,20 @@ impl Fileops {
                 Err(error) => return Err(error),
             };
             let node = entry_node(tx, moved)?;
-            must_stay_inside(tx, moved, folder)?;
             match (mode, over) {
                 (RenameMode::NoReplace, Some(_)) => return Err(OpError::Exists),
                 (RenameMode::Exchange, None) => return Err(OpError::NotFound),
+                _ => {}
+            }
+            must_stay_inside(tx, moved, folder)?;
+            let from_folder = bind::folder(tx.tree(), parent)?;
+            if over.is_some_and(|over| tx.tree().lies_in(from_folder, over, Side::Local)) {
+                return Err(match mode {
+                    RenameMode::Exchange => OpError::Invalid,
+                    _ => OpError::NotEmpty,
+                });
+            }
+            match (mode, over) {
                 (RenameMode::Exchange, Some(over)) => {
                     return exchange(tx, (moved, parent), (over, new_parent));
                 }
@@ -88,7 +98,10 @@ fn must_stay_inside(tx: &Tx<'_>, moved: ItemId, folder: ItemId) -> Op<()> {
 fn bring_data_first(tx: &mut Tx<'_>, node: NodeId, over: NodeId) {
     let content = |id: NodeId| tx.tree().node(id).and_then(|l| l.row.content);
     let (new, old) = (content(node), content(over));
-    let unfinished = tx.tree().node(node).is_some_and(|l| l.row.writing && l.row.replaced.is_none());
+    let unfinished = tx
+        .tree()
+        .node(node)
+        .is_some_and(|l| l.row.writing && l.row.replaced.is_none());
     if let Some(new) = new {
         tx.sync_content(new);
     }

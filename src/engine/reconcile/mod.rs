@@ -4,5 +4,5 @@
 mod settle;
 mod verdict;
 
-pub use settle::{Settled, local_folder, new_node, settle, state_aspects};
+pub use settle::{Settled, is_folder_there, local_folder, new_node, settle, state_aspects};
 pub use verdict::{Facts, Verdict, reconcile};

@@ -96,7 +96,11 @@ pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
     facts.unsure = unsure(tx, base, node, server);
     if let (None, Some(server)) = (node, server) {
         let parent = server.parent.and_then(|p| tree.item(p));
-        facts.folder_gone_here = parent.is_some_and(|p| p.entry.is_none());
+        // A file made in its place is no folder either.
+        facts.folder_gone_here = parent.is_some_and(|p| match &p.entry {
+            None => true,
+            Some(entry) => tree.node(entry.node).is_some_and(|l| l.row.kind != Kind::Folder),
+        });
     }
     if let Some(entry) = &item.entry {
         facts.folder_gone_there = lies_in_gone(tree, entry.parent);
@@ -104,19 +108,30 @@ pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
     facts
 }
 
-/// Whether one of the folders above was removed on the server.
+/// Whether one of the folders above was removed on the server, or is no folder there any more.
 fn lies_in_gone(tree: &Tree, folder: NodeId) -> bool {
     let mut next = tree.folder_item(folder);
     for _ in 0..4096 {
         let Some(item) = next.and_then(|id| tree.item(id)) else {
             return false;
         };
-        if item.server == ServerSide::Gone {
+        if !is_folder_there(tree, item) {
             return true;
         }
         next = tree.place(item, Side::Local).map(|(parent, _)| parent);
     }
     false
+}
+
+/// Whether a folder of ours is one there too, or is to be made there.
+pub fn is_folder_there(tree: &Tree, item: &Item) -> bool {
+    match &item.server {
+        ServerSide::AsBase => true,
+        ServerSide::Gone => false,
+        ServerSide::At(_) => tree
+            .server_state(item)
+            .is_some_and(|s| s.meta.kind == Kind::Folder),
+    }
 }
 
 /// In which respects the server's state differs from `base`.
@@ -390,7 +405,8 @@ fn merge(
     if !here.is_empty() && take_rest(tx, id, here) {
         done |= here;
     } else if !here.is_empty() {
-        return Settled::Later;
+        // The folder here holds things, and the server has no folder any more.
+        return hold(tx, id, ConflictKind::Type);
     }
     let Some(item) = tx.tree().item(id) else {
         return Settled::Done;

@@ -208,7 +208,10 @@ impl Shared {
                 if !tree.is_referred(id) {
                     freed.extend(self.contents.discard(id));
                 } else if let Some(content) = self.contents.get(id) {
-                    batch.rows.insert(Key::Content(id), Delta::Content(id, Some(Box::new(content.row()))));
+                    batch.rows.insert(
+                        Key::Content(id),
+                        Delta::Content(id, Some(Box::new(content.row()))),
+                    );
                 }
             }
         }

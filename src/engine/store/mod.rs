@@ -168,6 +168,7 @@ impl Store {
                 return Err(error);
             }
         };
+        tx.relog_dependents();
         let deltas = tx.deltas();
         let invalidations = std::mem::take(&mut tx.invalidations);
         let items = deltas.iter().any(|delta| matches!(delta, Delta::Item(..)));
@@ -337,13 +338,29 @@ fn sync_recovered(files: &dyn Files, known: &Rows, records: &[(u64, Vec<Delta>)]
 /// No number in any row is higher.
 fn highest_id(rows: &Rows) -> u64 {
     let items = rows.items.iter().map(|r| r.id.0);
-    let conflicts = rows.items.iter().filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
-    let problems = rows.items.iter().filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
+    let conflicts = rows
+        .items
+        .iter()
+        .filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
+    let problems = rows
+        .items
+        .iter()
+        .filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
     let nodes = rows.nodes.iter().map(|r| r.id.0);
     let contents = rows.contents.iter().flat_map(|r| [r.id.0, r.file]);
-    let others = rows.locations.iter().map(|r| r.id.0).chain(rows.stash.iter().map(|r| r.id.0));
+    let others = rows
+        .locations
+        .iter()
+        .map(|r| r.id.0)
+        .chain(rows.stash.iter().map(|r| r.id.0));
     let history = rows.history.iter().map(|r| r.id.0);
-    let all = items.chain(conflicts).chain(problems).chain(nodes).chain(contents).chain(others).chain(history);
+    let all = items
+        .chain(conflicts)
+        .chain(problems)
+        .chain(nodes)
+        .chain(contents)
+        .chain(others)
+        .chain(history);
     all.max().unwrap_or(0)
 }
 

@@ -278,6 +278,27 @@ impl<'a> Tx<'a> {
         self.edit_item(id, |item| item.pending = pending);
     }
 
+    /// Records that follow from what others did in this step: of the other names of a node that was
+    /// changed, and of what lies in a folder that has become another item's.
+    pub(super) fn relog_dependents(&mut self) {
+        let mut dependents: Vec<ItemId> = Vec::new();
+        for id in self.nodes.keys() {
+            if let Some(live) = self.tree.node(*id).filter(|live| live.links.len() > 1) {
+                dependents.extend(&live.links);
+            }
+        }
+        for (id, old) in &self.items {
+            let node = |item: &Item| item.entry.as_ref().map(|e| e.node);
+            let now = self.tree.item(*id).and_then(node);
+            if now != old.as_ref().and_then(node)
+                && let Some(live) = now.and_then(|node| self.tree.node(node))
+            {
+                dependents.extend(live.children.values());
+            }
+        }
+        dependents.into_iter().for_each(|id| self.relog(id));
+    }
+
     /// Puts everything back as it was.
     pub(super) fn roll_back(self) {
         let Tx {

@@ -90,8 +90,9 @@ impl Worker {
             return Ok(self.want_urgently(owner));
         }
         self.store.write(|tx| {
-            let message = "its bytes were never fetched, and the server no longer has them".into();
-            super::replay::note_problem(tx, record, crate::model::Needs::Retry, message);
+            let message = "its bytes were not here yet when it was moved or copied, and the server no longer \
+                           has them; remove it, or write it anew";
+            super::replay::note_problem(tx, record, crate::model::Needs::Retry, message.into());
             Ok::<_, StoreError>(())
         })?;
         Ok(false)
@@ -152,10 +153,11 @@ impl Worker {
                         continue;
                     }
                     let source = Arc::new(source);
+                    let before = ranges.len();
                     for range in in_reads(&source.content, 0..source.content.size()) {
                         ranges.push_back((id, source.clone(), range));
                     }
-                    if ranges.is_empty() {
+                    if ranges.len() == before {
                         // Nothing is missing but the knowledge of it: an empty file.
                         ranges.push_back((id, source, 0..0));
                     }
@@ -301,13 +303,13 @@ impl Worker {
         Ok(())
     }
 
-    /// Keeps a version of the server's that lies under a path of no item.
+    /// Keeps a version of the server's that lies under a path of no item; returns its content.
     pub(super) async fn stash_from_server(
         &self,
         path: &LocPath,
         meta: &Meta,
         why: &str,
-    ) -> Result<(), RemoteError> {
+    ) -> Result<ContentId, RemoteError> {
         let gone = |error: StoreError| RemoteError::Io(error.to_string());
         let (content, target) = {
             let tree = self.store.read();
@@ -362,7 +364,8 @@ impl Worker {
                 Ok(())
             })
             .map_err(gone)?;
-        self.store.flushed().await.map_err(gone)
+        self.store.flushed().await.map_err(gone)?;
+        Ok(content.id())
     }
 
     /// Files and bytes a second of the fetch under way.

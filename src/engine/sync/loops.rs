@@ -294,19 +294,18 @@ impl Worker {
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(_) => return Ok(()),
         };
-        match self
+        let stashed = self
             .stash_from_server(&kept, &meta, "it was replaced at the moment it changed")
-            .await
-        {
-            Ok(()) => {}
+            .await;
+        let content = match stashed {
+            Ok(content) => content,
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(error) => {
                 tracing::warn!(item = id.0, %error, "a displaced version stays on the server");
                 return Ok(());
             }
-        }
+        };
         self.store.write(|tx| {
-            let content = tx.tree().stash().values().next_back().and_then(|s| s.content);
             let Some(base) = tx.tree().item(id).and_then(|i| i.base.as_deref().cloned()) else {
                 return Ok(());
             };
@@ -316,7 +315,7 @@ impl Worker {
                 version: now.version.clone(),
                 ..meta.clone()
             };
-            state.content = content;
+            state.content = Some(content);
             tx.edit_item(id, |item| {
                 item.sending = None;
                 item.server = ServerSide::At(Box::new(state));
@@ -498,6 +497,7 @@ impl Worker {
         self.rounds.begun.store(round, SeqCst);
         self.hints.lock().clear();
         self.look(&Scope::Everything).await?;
+        self.tidy_up().await?;
         self.store.write(|tx| {
             let now = tx.now();
             tx.edit_location(self.location, |l| l.last_sync = Some(now));

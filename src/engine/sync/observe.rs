@@ -116,6 +116,8 @@ struct Round {
     touched: Vec<ItemId>,
     /// New folders whose names are all known.
     walked: Vec<ItemId>,
+    /// The server keeps no modes: whatever it shows, they are those that both sides last had.
+    modeless: bool,
 }
 
 /// What was noted, and what could not be.
@@ -455,6 +457,7 @@ impl Observation {
         let mut applied = Applied::default();
         let mut round = Round {
             since: self.since,
+            modeless: !capabilities.modes,
             ..Round::default()
         };
         let _moment = self.moment;
@@ -511,7 +514,7 @@ impl Observation {
             store.write(|tx| {
                 for Found { folder, what } in chunk {
                     let (id, meta) = what;
-                    if good.is(tx.tree(), *folder) && note_changed(tx, *id, meta.clone(), self.since) {
+                    if good.is(tx.tree(), *folder) && note_changed(tx, *id, meta.clone(), &round) {
                         round.touched.push(*id);
                     }
                 }
@@ -692,16 +695,19 @@ fn may_note(tx: &Tx<'_>, item: &Item, since: u64) -> bool {
     item.sending.is_none() && !tx.tree().was_touched(item.id, since)
 }
 
-fn note_changed(tx: &mut Tx<'_>, id: ItemId, meta: Meta, since: u64) -> bool {
+fn note_changed(tx: &mut Tx<'_>, id: ItemId, mut meta: Meta, round: &Round) -> bool {
     let Some(item) = tx.tree().item(id) else {
         return false;
     };
-    if !may_note(tx, item, since) {
+    if !may_note(tx, item, round.since) {
         return false;
     }
     let Some(known) = tx.tree().server_state(item).cloned() else {
         return false;
     };
+    if round.modeless && known.meta.kind == meta.kind {
+        meta.mode = known.meta.mode;
+    }
     let state = State {
         meta,
         ..known.clone()
@@ -877,6 +883,12 @@ fn note_fresh(
         .item(id)
         .and_then(|i| tx.tree().server_state(i))
         .cloned();
+    if let Some(known) = known
+        .as_ref()
+        .filter(|k| round.modeless && k.meta.kind == state.meta.kind)
+    {
+        state.meta.mode = known.meta.mode;
+    }
     match &known {
         // A rename changes the mark of a file on some servers, and nothing in it.
         Some(known) if moved.is_some() && same_but_place(known, &state) => {
@@ -904,7 +916,7 @@ fn note_inside(tx: &mut Tx<'_>, folder: ItemId, inside: Vec<Inside>, round: &mut
         match known.map(|item| (item.id, became_another(tx.tree(), item, child.listed.meta.kind))) {
             Some((known, false)) => {
                 round.missing.remove(&known);
-                if note_changed(tx, known, child.listed.meta, round.since) {
+                if note_changed(tx, known, child.listed.meta, round) {
                     round.touched.push(known);
                 }
                 if let Some(inside) = child.inside {

@@ -5,6 +5,7 @@
 //! record is sent again; anything else is somebody's change, and reconciled like one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Version};
 use crate::remote::{Listed, Remote, RemoteError};
@@ -15,6 +16,9 @@ use super::worker::{End, Worker};
 
 /// Bytes read at once to compare contents.
 const CHUNK: usize = 4 << 20;
+
+/// A call that was given up is carried out within this, or never.
+const LATE_CALLS: Duration = Duration::from_secs(60);
 
 enum Fate {
     Done(Option<Meta>),
@@ -46,8 +50,11 @@ impl Worker {
                     Fate::NotDone
                 }
             };
-            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last()) {
-                folders.insert(folder);
+            // As long as the intent stands, what it may have left is looked for again.
+            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last())
+                && folders.insert(folder.clone())
+            {
+                self.clear_leftovers(&folder, true).await?;
             }
             let can = self.can();
             self.store.write(|tx| {
@@ -61,8 +68,25 @@ impl Worker {
                 Ok::<_, crate::store::persist::StoreError>(())
             })?;
         }
-        for folder in folders {
-            self.clear_leftovers(&folder).await?;
+        let until = self.world.elapsed() + LATE_CALLS;
+        self.untidy
+            .lock()
+            .extend(folders.into_iter().map(|folder| (folder, until)));
+        Ok(())
+    }
+
+    /// Looks once more where a call that was given up may have been carried out late.
+    pub(super) async fn tidy_up(&self) -> Result<(), End> {
+        let now = self.world.elapsed();
+        let due: Vec<LocPath> = {
+            let untidy = self.untidy.lock();
+            let due = untidy.iter().filter(|(_, until)| **until <= now);
+            due.map(|(folder, _)| folder.clone()).collect()
+        };
+        for folder in due {
+            if self.clear_leftovers(&folder, false).await? {
+                self.untidy.lock().remove(&folder);
+            }
         }
         Ok(())
     }
@@ -154,13 +178,18 @@ impl Worker {
     }
 
     /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes
-    /// to the stash first.
-    pub(super) async fn clear_leftovers(&self, folder: &LocPath) -> Result<(), End> {
+    /// to the stash first. False where uploads are under way there, whose names look the same; `alone`
+    /// says that there are none.
+    pub(super) async fn clear_leftovers(&self, folder: &LocPath, alone: bool) -> Result<bool, End> {
         let leftovers = match self.remote.leftovers(folder).await {
             Ok(leftovers) => leftovers,
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(true),
         };
+        // Looked at after the listing: what was begun later is not in it.
+        if !alone && self.is_sending_in(folder) {
+            return Ok(false);
+        }
         for Listed { name, meta } in leftovers {
             // A step aside in a circle of moves is no leftover.
             if self.is_in_use(folder, &name) {
@@ -177,7 +206,20 @@ impl Worker {
                 Ok(()) => {}
             }
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn is_sending_in(&self, folder: &LocPath) -> bool {
+        let sending: Vec<ItemId> = {
+            let tree = self.store.read();
+            let open = tree.location(self.location).map(|live| &live.attention);
+            let sends = |id: &ItemId| tree.item(*id).is_some_and(|i| i.sending.is_some());
+            open.into_iter().flatten().copied().filter(sends).collect()
+        };
+        let into = |id: ItemId| self.target(id).and_then(|path| path.split_last());
+        sending
+            .into_iter()
+            .any(|id| into(id).is_some_and(|(at, _)| at == *folder))
     }
 
     fn is_in_use(&self, folder: &LocPath, name: &Name) -> bool {
@@ -205,7 +247,7 @@ impl Worker {
             .stash_from_server(path, meta, "it was replaced at the moment it changed")
             .await
         {
-            Ok(()) => Ok(true),
+            Ok(_) => Ok(true),
             Err(RemoteError::Gone { reason, message }) => {
                 Err(End::Lost(RemoteError::Gone { reason, message }))
             }

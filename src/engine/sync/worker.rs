@@ -53,6 +53,8 @@ pub struct Worker {
     /// What was found is being noted.
     pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
+    /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
+    pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
     /// How often the server refused a change although a look showed nothing new.
     pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
     /// Folders in which the server hinted at changes.
@@ -127,6 +129,7 @@ impl Worker {
             observing: futures::lock::Mutex::new(()),
             applying: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
+            untidy: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),
         }

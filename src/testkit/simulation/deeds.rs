@@ -271,6 +271,10 @@ impl Run {
                 Needs::Confirm | Needs::Unfinished => {
                     let _ = scene.machine.ask(LIMIT, handle.confirm(problem.id));
                 }
+                // Nothing can bring these back: a person removes the name.
+                _ if problem.message.contains("no longer has them") => {
+                    self.removes(scene, problem.path.path.as_bytes());
+                }
                 Needs::Name => {
                     let free = format!("renamed {}", problem.id);
                     self.renames(scene, problem.path.path.as_bytes(), free.as_bytes());

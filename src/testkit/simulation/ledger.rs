@@ -20,6 +20,8 @@ pub(super) struct Ledger {
     ever: Versions,
     /// Of the server's: what the engine knew as the original at some time.
     known: Versions,
+    /// Whatever stood on the server when somebody looked.
+    theirs: Versions,
     effects_seen: usize,
     /// Where each version of the program's first stood, for a person.
     first_seen: BTreeMap<[u8; 32], String>,
@@ -74,6 +76,7 @@ impl Ledger {
             return;
         };
         for (path, meta, content) in machine.server.files() {
+            self.theirs.insert(digest(&content));
             let Some(id) = tree.resolve(location, &path, Side::Server) else {
                 continue;
             };
@@ -121,7 +124,8 @@ impl Ledger {
         let path = String::from_utf8_lossy(&effect.path).into_owned();
         if let Some(after) = &effect.after {
             let after = digest(after);
-            if !self.ever.contains(&after) {
+            // The second user's, copied or moved aside here, is fine as well.
+            if !self.ever.contains(&after) && !self.theirs.contains(&after) {
                 wrong.push(format!(
                     "{} {path}: these bytes were never in the tree here",
                     effect.call

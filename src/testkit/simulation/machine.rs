@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 use holdfast_engine::Engine;
+use holdfast_engine::fileops::OpError;
 use holdfast_engine::handle::Handle;
 use holdfast_engine::model::{LocPath, NodeId, Target};
 use holdfast_engine::remote::Connector;
@@ -102,8 +103,17 @@ impl Machine {
 
     /// The local tree, if all of it is here.
     pub fn tree(&self) -> Option<Snapshot> {
+        self.look().ok().flatten()
+    }
+
+    /// The same; an error where a file cannot be read as its size says.
+    pub fn look(&self) -> Result<Option<Snapshot>, String> {
         let fs: &dyn LocalFs = &*self.up.kernel.fs;
-        at_once(snapshot(fs, self.up.root)).and_then(Result::ok)
+        match at_once(snapshot(fs, self.up.root)) {
+            Some(Err(OpError::PastEnd)) => Err("a file is shorter than its size says".into()),
+            Some(tree) => Ok(tree.ok()),
+            None => Ok(None),
+        }
     }
 
     /// The local tree; fetches what is not here.
@@ -113,7 +123,38 @@ impl Machine {
             .world
             .run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
         tree.ok_or("the tree is not here after ten minutes")?
-            .map_err(|error| format!("the tree cannot be read: {error}"))
+            .map_err(|error| {
+                format!(
+                    "the tree cannot be read: {error}; not here: {}",
+                    self.absent().join(", ")
+                )
+            })
+    }
+
+    /// Files whose bytes are not here.
+    fn absent(&self) -> Vec<String> {
+        let handle = self.handle();
+        let store = handle.store();
+        let tree = store.read();
+        let is_absent = |item: &&holdfast_engine::store::rows::Item| {
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let content = node
+                .and_then(|l| l.row.content)
+                .and_then(|id| store.contents().get(id));
+            content.is_some_and(|c| !c.is_whole())
+        };
+        let absent = tree.items().filter(is_absent);
+        let words = |item: &holdfast_engine::store::rows::Item| {
+            let path = tree.known_path(item.id).unwrap_or_default();
+            let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+            let here = node.and_then(|l| l.row.content);
+            let base = item.base.as_deref().and_then(|b| b.content);
+            format!(
+                "{path} ({}) has {here:?}, base {base:?}, server {:?}",
+                item.id, item.server
+            )
+        };
+        absent.map(words).collect()
     }
 
     /// What a command gives, within a time.

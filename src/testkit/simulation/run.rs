@@ -180,11 +180,16 @@ impl Run {
 
     /// A person gives something another name.
     pub fn renames(&mut self, scene: &mut Scene, from: &[u8], to: &[u8]) {
-        let step = Step::Rename {
-            from: from.to_vec(),
-            to: to.to_vec(),
-            mode: holdfast_engine::fileops::RenameMode::NoReplace,
-        };
+        let (from, to) = (from.to_vec(), to.to_vec());
+        let mode = holdfast_engine::fileops::RenameMode::NoReplace;
+        self.by_hand_of_person(scene, Step::Rename { from, to, mode });
+    }
+
+    pub fn removes(&mut self, scene: &mut Scene, path: &[u8]) {
+        self.by_hand_of_person(scene, Step::Unlink { path: path.to_vec() });
+    }
+
+    fn by_hand_of_person(&mut self, scene: &mut Scene, step: Step) {
         scene.machine.invalidate();
         let text = describe(&step);
         scene.machine.world.trace(|| text);
@@ -224,9 +229,6 @@ impl Run {
             let again = self.renew(scene);
             let now = scene.oracle.tree();
             scene.ledger.local(&now);
-            if outcome.is_ok() && !scene.oracle.hazy {
-                scene.ledger.program(before, &now);
-            }
             return again && outcome.is_ok();
         }
         if self.plan.modeless(&outcome) != self.plan.modeless(&expected) {
@@ -269,7 +271,13 @@ impl Run {
     /// What this kind of server cannot hold only makes problems that never go.
     fn skips(&self, step: &Step) -> bool {
         let can = &self.plan.profile.capabilities;
-        matches!(step, Step::Symlink { .. }) && !can.symlinks
+        match step {
+            Step::Symlink { .. } => !can.symlinks,
+            // A record that stands still leaves two names of one file on the server that are two here:
+            // what is set on one shows on the other.
+            Step::Link { .. } => self.plan.lone && (self.plan.kills || self.plan.crashes) && can.hard_links,
+            _ => false,
+        }
     }
 
     // --- checks -------------------------------------------------------------------------------
@@ -280,6 +288,9 @@ impl Run {
         }
         scene.machine.invalidate();
         scene.ledger.look(&scene.machine, &mut self.wrong);
+        if let Err(message) = scene.machine.look() {
+            self.wrong.push(message);
+        }
         if let Some(tree) = scene.machine.tree() {
             scene.ledger.local(&tree);
             if self.plan.lone && !scene.stale {

@@ -11,10 +11,54 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use holdfast_testkit::simulation::{Ended, Plan, Plant, run};
 
 /// Seeds that failed once, each with what it found.
-const REGRESSIONS: &[(u64, &str)] = &[];
+const REGRESSIONS: &[(u64, &str)] = &[
+    (12, "an empty file that the server stamped anew was a conflict"),
+    (
+        15,
+        "an item that was never agreed on and went there was never sent",
+    ),
+    (
+        39,
+        "b and B on a server for which they are one: created without end",
+    ),
+    (51, "a new thing whose name was taken here meanwhile stood still"),
+    (
+        65,
+        "what could not be noted as gone stayed in a folder that was gone",
+    ),
+    (123, "undo dropped what a program had written since"),
+    (141, "a kill, then a crash: contents that nobody had synced"),
+    (169, "two items with one place in base hid one another"),
+    (
+        186,
+        "what was moved into a folder that the server removed stood still",
+    ),
+    (223, "a file moved aside before it was here"),
+    (
+        282,
+        "the server has a file in place of a folder with new things in it",
+    ),
+    (
+        289,
+        "a file here in place of a folder in which the server has something new",
+    ),
+    (
+        384,
+        "a truncate that failed for want of space was half done, and sent",
+    ),
+    (459, "records of what lies in a folder that became another item's"),
+    (590, "a chmod where the server keeps no modes was a conflict"),
+    (592, "a temporary name was left when its clearing was cut off"),
+    (877, "bytes that are nowhere were reported as clean"),
+    (
+        901,
+        "a mode taken for one name of a file, not recorded for the other",
+    ),
+    (1095, "a folder was put in place of a file here"),
+];
 
 /// Seeds of each run in continuous integration.
-const FEW: Range<u64> = 0..300;
+const FEW: Range<u64> = 0..500;
 const MANY: Range<u64> = 0..20_000;
 
 /// A run takes a fraction of a second.

@@ -88,11 +88,7 @@ fn losers<'a>(case: &'a Case, of: &[&'a Option<State>]) -> Vec<&'static str> {
 
 /// Decides each conflict by its own command and looks at both sides, the stash and the conflicts left.
 #[track_caller]
-fn each(
-    choice: &[&str],
-    expected: impl Fn(&Case) -> Expected,
-    lost: impl Fn(&Case) -> Vec<&'static str>,
-) {
+fn each(choice: &[&str], expected: impl Fn(&Case) -> Expected, lost: impl Fn(&Case) -> Vec<&'static str>) {
     try_each(&plain(), choice, &expected, &lost);
     if tries_known() {
         try_each(&moved_there(), choice, &expected, &lost);
@@ -126,7 +122,11 @@ fn try_each(
         };
         assert_eq!(report["path"], path.as_str());
         assert_eq!(report["kind"], case.kind);
-        assert_eq!(report["done"], outcome.is_some(), "{choice:?} of {path}: {report}");
+        assert_eq!(
+            report["done"],
+            outcome.is_some(),
+            "{choice:?} of {path}: {report}"
+        );
         assert_eq!(preview[0]["done"], false, "{preview}");
         assert_eq!(
             preview[0]["message"].as_str().is_some_and(str::is_empty),
@@ -134,7 +134,10 @@ fn try_each(
             "preview of {choice:?} of {path}: {preview}"
         );
         if outcome.is_none() {
-            assert!(report["message"].as_str().is_some_and(|m| m.len() > 10), "{report}");
+            assert!(
+                report["message"].as_str().is_some_and(|m| m.len() > 10),
+                "{report}"
+            );
         }
     }
     let refused: Vec<(&str, &str)> = cases
@@ -147,8 +150,18 @@ fn try_each(
     for case in cases {
         match expected(case) {
             Some(left) => {
-                must_hold_only(&s.here(""), case, &left, &format!("here, {choice:?} of {}", case.kind));
-                must_hold_only(&s.there(""), case, &left, &format!("there, {choice:?} of {}", case.kind));
+                must_hold_only(
+                    &s.here(""),
+                    case,
+                    &left,
+                    &format!("here, {choice:?} of {}", case.kind),
+                );
+                must_hold_only(
+                    &s.there(""),
+                    case,
+                    &left,
+                    &format!("there, {choice:?} of {}", case.kind),
+                );
             }
             None => must_be_untouched(&s, case),
         }
@@ -181,9 +194,19 @@ fn must_hold_only(root: &Path, case: &Case, left: &[State], whose: &str) {
     expected.sort();
     assert_eq!(dated, expected, "{whose}: in the folder {folder}");
     for state in left {
-        let at = dated.iter().position(|path| path == Path::new(state.path)).expect("just compared");
+        let at = dated
+            .iter()
+            .position(|path| path == Path::new(state.path))
+            .expect("just compared");
         let real: &'static str = Box::leak(found[at].to_str().expect("text").to_owned().into_boxed_str());
-        must_be(root, &State { path: real, what: state.what.clone() }, whose);
+        must_be(
+            root,
+            &State {
+                path: real,
+                what: state.what.clone(),
+            },
+            whose,
+        );
     }
 }
 
@@ -215,24 +238,48 @@ fn must_be_untouched(s: &Session, case: &Case) {
 #[track_caller]
 fn must_be_stashed(s: &Session, text: &str, case: &Case) {
     let stash = s.json(&["stash", "list"]);
-    let ids = |v: &Value| v.as_array().into_iter().flatten().filter_map(|e| e["id"].as_u64()).collect::<Vec<_>>();
-    let found = ids(&stash).into_iter().any(|id| s.ok(&["stash", "cat", &id.to_string()]) == text);
-    assert!(found, "{text:?} of {} ({}) is in no entry of the stash: {stash}", case.path, case.kind);
+    let ids = |v: &Value| {
+        v.as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(|e| e["id"].as_u64())
+            .collect::<Vec<_>>()
+    };
+    let found = ids(&stash)
+        .into_iter()
+        .any(|id| s.ok(&["stash", "cat", &id.to_string()]) == text);
+    assert!(
+        found,
+        "{text:?} of {} ({}) is in no entry of the stash: {stash}",
+        case.path, case.kind
+    );
 }
 
 #[test]
 fn keep_local() {
-    each(&["--keep", "local"], |c| states(&[&c.local]), |c| losers(c, &[&c.server]));
+    each(
+        &["--keep", "local"],
+        |c| states(&[&c.local]),
+        |c| losers(c, &[&c.server]),
+    );
 }
 
 #[test]
 fn keep_server() {
-    each(&["--keep", "server"], |c| states(&[&c.server]), |c| losers(c, &[&c.local]));
+    each(
+        &["--keep", "server"],
+        |c| states(&[&c.server]),
+        |c| losers(c, &[&c.local]),
+    );
 }
 
 #[test]
 fn keep_original() {
-    each(&["--keep", "original"], |c| states(&[&c.original]), |c| losers(c, &[&c.local, &c.server]));
+    each(
+        &["--keep", "original"],
+        |c| states(&[&c.original]),
+        |c| losers(c, &[&c.local, &c.server]),
+    );
 }
 
 #[test]
@@ -252,17 +299,29 @@ fn keep_both() {
 
 #[test]
 fn stash_local() {
-    each(&["--stash", "local"], |c| states(&[&c.server]), |c| losers(c, &[&c.local]));
+    each(
+        &["--stash", "local"],
+        |c| states(&[&c.server]),
+        |c| losers(c, &[&c.local]),
+    );
 }
 
 #[test]
 fn stash_server() {
-    each(&["--stash", "server"], |c| states(&[&c.local]), |c| losers(c, &[&c.server]));
+    each(
+        &["--stash", "server"],
+        |c| states(&[&c.local]),
+        |c| losers(c, &[&c.server]),
+    );
 }
 
 #[test]
 fn stash_both() {
-    each(&["--stash", "both"], |c| states(&[&c.original]), |c| losers(c, &[&c.local, &c.server]));
+    each(
+        &["--stash", "both"],
+        |c| states(&[&c.original]),
+        |c| losers(c, &[&c.local, &c.server]),
+    );
 }
 
 #[test]
@@ -279,7 +338,11 @@ fn with_a_file_of_ones_own() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), OWN).expect("it can be written");
     let path = file.path().to_str().expect("text").to_owned();
-    each(&["--with", &path], |c| bytes(c, OWN), |c| losers(c, &[&c.local, &c.server]));
+    each(
+        &["--with", &path],
+        |c| bytes(c, OWN),
+        |c| losers(c, &[&c.local, &c.server]),
+    );
 }
 
 #[test]

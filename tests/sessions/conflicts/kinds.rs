@@ -227,7 +227,10 @@ fn date(root: &Path, state: Option<&State>, time: SystemTime) {
         what: What::File { .. },
     }) = state
     {
-        let file = File::options().append(true).open(root.join(path)).expect("it can be opened");
+        let file = File::options()
+            .append(true)
+            .open(root.join(path))
+            .expect("it can be opened");
         file.set_modified(time).expect("its time can be set");
     }
 }
@@ -241,13 +244,18 @@ pub fn must_be(root: &Path, state: &State, whose: &str) {
     match state.what {
         What::File { text, mode } => {
             assert!(meta.is_file(), "{whose}: {} is no file", path.display());
-            let found = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{whose}: {}: {e}", path.display()));
+            let found =
+                fs::read_to_string(&path).unwrap_or_else(|e| panic!("{whose}: {}: {e}", path.display()));
             assert_eq!(found, text, "{whose}: {}", path.display());
             assert_eq!(found_mode, mode, "{whose}: mode of {}", path.display());
         }
         What::Link { target } => {
             assert!(meta.is_symlink(), "{whose}: {} is no link", path.display());
-            assert_eq!(fs::read_link(&path).expect("a link"), Path::new(target), "{whose}");
+            assert_eq!(
+                fs::read_link(&path).expect("a link"),
+                Path::new(target),
+                "{whose}"
+            );
         }
     }
 }

@@ -17,11 +17,27 @@ pub struct Done {
 }
 
 enum Deed {
-    Write { path: PathBuf, bytes: Vec<u8>, synced: bool },
-    Save { path: PathBuf, bytes: Vec<u8>, synced: bool },
-    Append { path: PathBuf, bytes: Vec<u8> },
-    Remove { path: PathBuf },
-    Move { from: PathBuf, to: PathBuf },
+    Write {
+        path: PathBuf,
+        bytes: Vec<u8>,
+        synced: bool,
+    },
+    Save {
+        path: PathBuf,
+        bytes: Vec<u8>,
+        synced: bool,
+    },
+    Append {
+        path: PathBuf,
+        bytes: Vec<u8>,
+    },
+    Remove {
+        path: PathBuf,
+    },
+    Move {
+        from: PathBuf,
+        to: PathBuf,
+    },
 }
 
 /// Works until it fails or is told to end.
@@ -72,7 +88,9 @@ impl Deed {
     fn paths(&self) -> Vec<PathBuf> {
         match self {
             Deed::Save { path, .. } => vec![path.clone(), path.with_extension("new")],
-            Deed::Write { path, .. } | Deed::Append { path, .. } | Deed::Remove { path } => vec![path.clone()],
+            Deed::Write { path, .. } | Deed::Append { path, .. } | Deed::Remove { path } => {
+                vec![path.clone()]
+            }
             Deed::Move { from, to } => vec![from.clone(), to.clone()],
         }
     }
@@ -129,14 +147,27 @@ impl Done {
                 Err(_) => self.files.remove(&path),
             };
         }
-        let Some(folder) = self.files.keys().next().and_then(|p| p.parent()).map(Path::to_owned) else {
+        let Some(folder) = self
+            .files
+            .keys()
+            .next()
+            .and_then(|p| p.parent())
+            .map(Path::to_owned)
+        else {
             return;
         };
         let entries = fs::read_dir(root.join(&folder)).unwrap_or_else(|e| panic!("{when}: {folder:?}: {e}"));
-        let mut found: Vec<PathBuf> = entries.map(|e| folder.join(e.expect("an entry").file_name())).collect();
+        let mut found: Vec<PathBuf> = entries
+            .map(|e| folder.join(e.expect("an entry").file_name()))
+            .collect();
         found.sort();
         let expected: Vec<&PathBuf> = self.files.keys().collect();
-        assert_eq!(found.iter().collect::<Vec<_>>(), expected, "{when}: names, after {} operations", self.count);
+        assert_eq!(
+            found.iter().collect::<Vec<_>>(),
+            expected,
+            "{when}: names, after {} operations",
+            self.count
+        );
         for (path, bytes) in &self.files {
             let found = fs::read(root.join(path)).unwrap_or_else(|e| panic!("{when}: {path:?}: {e}"));
             assert!(

@@ -190,7 +190,9 @@ impl Contents {
             begun.push((content, content.begin_sync(&mut files)?));
         }
         self.shared.store.handles.files.sync(&files)?;
-        begun.into_iter().for_each(|(content, changes)| content.synced(changes));
+        begun
+            .into_iter()
+            .for_each(|(content, changes)| content.synced(changes));
         Ok(())
     }
 

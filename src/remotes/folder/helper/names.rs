@@ -148,7 +148,10 @@ pub fn remove_folder(place: &Place, path: &LocPath) -> Result<(), Failure> {
 fn clear_leftovers(place: &Place, path: &LocPath) -> Result<(), Failure> {
     let folder = place.folder(path)?;
     let names = list::names(&folder)?;
-    if names.iter().any(|name| !temp::is_only_ours(place, name.to_bytes())) {
+    if names
+        .iter()
+        .any(|name| !temp::is_only_ours(place, name.to_bytes()))
+    {
         return Err(Failure::NotEmpty);
     }
     for name in names.iter() {

@@ -209,9 +209,7 @@ impl Worker {
                 }
                 self.refused_again(id, before, &error).err().map(End::Store)
             }
-            (After::Keep(name), RemoteError::Displaced { now, .. }) => {
-                self.keep_displaced(id, name, *now).await.err()
-            }
+            (After::Keep(name), _) => self.keep_displaced(id, &name).await.err(),
             _ => None,
         }
     }
@@ -279,56 +277,29 @@ impl Worker {
         other.map(|(name, _)| name)
     }
 
-    /// Ours is at the path, and the server's newer version under a temporary name: it becomes the
-    /// server's side of a conflict.
-    async fn keep_displaced(&self, id: ItemId, name: crate::model::Name, now: Meta) -> Result<(), End> {
-        let Some(path) = self.store.read().path(id, Side::Server) else {
-            return Ok(());
-        };
-        let Some((folder, _)) = path.split_last() else {
-            return Ok(());
-        };
-        let kept = folder.join(&name);
-        let meta = match self.remote.stat(&kept).await {
-            Ok(meta) => meta,
-            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(_) => return Ok(()),
-        };
-        let stashed = self
-            .stash_from_server(&kept, &meta, "it was replaced at the moment it changed")
-            .await;
-        let content = match stashed {
-            Ok(content) => content,
-            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(error) => {
-                tracing::warn!(item = id.0, %error, "a displaced version stays on the server");
-                return Ok(());
+    /// What the server had was replaced at the very moment it changed, and lies under a temporary name:
+    /// it goes to the stash. What stands at the path now may be ours or somebody's third one: as after
+    /// an answer that was lost, a look tells.
+    async fn keep_displaced(&self, id: ItemId, name: &crate::model::Name) -> Result<(), End> {
+        let path = self.store.read().path(id, Side::Server);
+        if let Some((folder, _)) = path.and_then(|path| path.split_last()) {
+            let kept = folder.join(name);
+            match self.remote.stat(&kept).await {
+                Ok(meta) => self.clear_leftover(&kept, &meta).await?,
+                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+                Err(error) => tracing::warn!(item = id.0, %error, "a displaced version is not found"),
             }
-        };
+        }
+        self.recover_one(id).await?;
         self.store.write(|tx| {
-            let Some(base) = tx.tree().item(id).and_then(|i| i.base.as_deref().cloned()) else {
-                return Ok(());
-            };
-            let mut state = base;
-            // Theirs, under the mark of what now stands there: that is what an answer replaces.
-            state.meta = Meta {
-                version: now.version.clone(),
-                ..meta.clone()
-            };
-            state.content = Some(content);
-            tx.edit_item(id, |item| {
-                item.sending = None;
-                item.server = ServerSide::At(Box::new(state));
-            });
-            tx.relog(id);
-            settle(tx, id);
+            tx.happened(
+                id,
+                "it changed on the server at the moment it was replaced; that version is in the stash",
+            );
             Ok::<_, StoreError>(())
         })?;
-        self.store.flushed().await?;
-        match self.remote.remove_file(&kept, &meta.version).await {
-            Err(error @ RemoteError::Gone { .. }) => Err(End::Lost(error)),
-            _ => Ok(()),
-        }
+        self.look_again(id);
+        self.look_at_hints().await
     }
 
     // --- settling -----------------------------------------------------------------------------

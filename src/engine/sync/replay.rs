@@ -374,6 +374,7 @@ fn call(
             }
             if pending.contains(Aspects::TIMES) && node.kind == Kind::File {
                 set.mtime = can.set_times.then_some(node.mtime);
+                result.meta.mtime = set.mtime.unwrap_or(result.meta.mtime);
             }
             if pending.contains(Aspects::XATTRS) {
                 result.meta.xattrs = Some(node.xattrs.clone());

@@ -3,6 +3,8 @@
 use holdfast_engine::model::{Choice, ConflictKind};
 
 use super::place::{Place, writing};
+use holdfast_testkit::Profile;
+use holdfast_testkit::server::Window;
 
 #[test]
 fn a_file_moved_over_another_is_fetched_before_its_last_copy_goes() {
@@ -93,4 +95,27 @@ fn a_folder_that_never_gets_empty_is_a_problem_and_no_loop() {
     place.wait(30);
     assert!(place.server.traffic().calls < before + 100);
     assert_eq!(place.problems().len(), 1, "{:?}", place.problems());
+}
+
+#[test]
+fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
+    let mut profile = Profile::posix();
+    profile.window = Window::Keeps;
+    let place = Place::of(profile, 5, |server| {
+        server.user().write("f", "one").write("g", "g");
+    });
+    assert_eq!(place.read("nas/f"), "one");
+    place
+        .server
+        .race_at("f", |user| _ = user.save("f", "theirs, at that moment"));
+    place.save("nas/f", "MINE");
+    place.wait(10);
+    place.at_rest();
+    assert_eq!(place.there("f").as_deref(), Some("MINE"));
+    assert_eq!(place.stashed(), ["theirs, at that moment"]);
+    assert!(place.server.user().temporaries().is_empty());
+    place.save("nas/f", "MORE");
+    place.wait(10);
+    place.at_rest();
+    assert_eq!(place.there("f").as_deref(), Some("MORE"));
 }

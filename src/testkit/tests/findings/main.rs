@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod decisions;
 mod observing;
 mod place;
 mod replaying;

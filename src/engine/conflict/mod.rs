@@ -10,5 +10,5 @@ mod stash;
 mod undo;
 
 pub use decide::{Inputs, decide, inputs_missing};
-pub use stash::{restore, stash_local, stash_server};
-pub use undo::{can_undo, snapshot, undo};
+pub use stash::{restore, seal_local, stash_local, stash_server};
+pub use undo::{can_undo, snapshot, snapshots, undo};

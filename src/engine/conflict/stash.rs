@@ -1,8 +1,29 @@
 //! Setting versions aside, and taking them back.
 
+use std::sync::Arc;
+
 use crate::model::{ItemId, Kind, Name, NodeId, Side, StashId};
-use crate::store::Tx;
+use crate::store::content::Content;
 use crate::store::rows::{Entry, Node, Stashed};
+use crate::store::{Store, Tx};
+
+/// Makes what these items hold here final, outside of any transaction: setting it aside then takes no
+/// reading of whole files under the trees' lock, and what is written later is written beside it.
+pub fn seal_local(store: &Store, items: impl IntoIterator<Item = ItemId>) {
+    let contents: Vec<Arc<Content>> = {
+        let tree = store.read();
+        let content = |id: ItemId| {
+            let node = tree.node(tree.item(id)?.entry.as_ref()?.node)?;
+            store.contents().get(node.row.content?)
+        };
+        items.into_iter().filter_map(content).collect()
+    };
+    for content in contents.into_iter().filter(|c| c.is_whole() && !c.is_sealed()) {
+        if let Err(error) = content.seal() {
+            tracing::warn!(content = content.id().0, %error, "a version to be set aside cannot be read");
+        }
+    }
+}
 
 /// Keeps the local version of an item, unless it is what `base` has or there is none.
 pub fn stash_local(tx: &mut Tx<'_>, id: ItemId, why: &str, kept: bool) {
@@ -23,7 +44,7 @@ pub fn stash_local(tx: &mut Tx<'_>, id: ItemId, why: &str, kept: bool) {
         Kind::Symlink if base.is_none_or(|(_, target)| target != row.link_target) => {}
         _ => return,
     }
-    // What is set aside is never written again.
+    // What is set aside is never written again; most often it has been sealed before this step.
     if let Some(content) = row.content.and_then(|c| tx.content(c)) {
         if let Err(error) = content.seal() {
             tracing::error!(item = id.0, %error, "a version that is set aside cannot be read");

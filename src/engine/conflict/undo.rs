@@ -1,9 +1,9 @@
 //! Taking decisions back.
 
 use crate::model::{HistoryId, ItemId, NodeId, Side};
-use crate::store::Tx;
 use crate::store::rows::{Before, Entry, History, Item};
 use crate::store::tree::Tree;
+use crate::store::{Changed, Tx};
 
 use super::stash::stash_local;
 
@@ -21,6 +21,25 @@ pub fn snapshot(tree: &Tree, id: ItemId) -> Before {
         node: node.map(Box::new),
         after: None,
     }
+}
+
+/// The items that a decision changed or made, as they were before it.
+pub fn snapshots(tree: &Tree, changed: Changed) -> Vec<Before> {
+    let Changed { items, mut nodes } = changed;
+    let is_there = |(id, row): &(ItemId, Option<Item>)| row.is_some() || tree.item(*id).is_some();
+    let before = |(item, row): (ItemId, Option<Item>)| {
+        let node = row.as_ref().and_then(|i| i.entry.as_ref()).and_then(|entry| {
+            let before = nodes.remove(&entry.node).flatten();
+            before.or_else(|| tree.node(entry.node).map(|live| live.row.clone()))
+        });
+        Before {
+            item,
+            row: row.map(Box::new),
+            node: node.map(Box::new),
+            after: None,
+        }
+    };
+    items.into_iter().filter(is_there).map(before).collect()
 }
 
 pub fn can_undo(history: &History) -> bool {
@@ -41,7 +60,9 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
     }
     for before in history.before.iter().rev() {
         // A program may have gone on since: what it wrote is set aside.
-        stash_local(tx, before.item, "a decision was taken back", false);
+        if !is_kept_elsewhere(tx.tree(), before.item) {
+            stash_local(tx, before.item, "a decision was taken back", false);
+        }
         let now = tx.tree().item(before.item).cloned();
         let untouched = same(now.as_ref(), before.after.as_deref());
         match (&before.row, untouched) {
@@ -66,6 +87,13 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
     };
     tx.put_history(history.clone());
     Ok(history)
+}
+
+/// Whether the content that an item has here is also that of something else.
+fn is_kept_elsewhere(tree: &Tree, id: ItemId) -> bool {
+    let entry = tree.item(id).and_then(|i| i.entry.as_ref());
+    let content = entry.and_then(|e| tree.node(e.node)).and_then(|l| l.row.content);
+    content.is_some_and(|content| tree.references(content) > 1)
 }
 
 fn same(now: Option<&Item>, after: Option<&Item>) -> bool {

@@ -176,10 +176,12 @@ impl Fileops {
             bind::reap(tx, file.node);
             Ok::<_, OpError>(closed)
         });
-        match closed {
-            Ok(true) => _ = self.store().changed.notify(usize::MAX),
-            Ok(false) => {}
-            Err(error) => tracing::error!(node = node.0, %error, "a close cannot be recorded"),
+        if let Err(error) = closed {
+            tracing::error!(node = node.0, %error, "a close cannot be recorded");
+        }
+        if file.write {
+            // What the server did to an open file waits for its close, written to or not.
+            self.store().changed.notify(usize::MAX);
         }
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use globset::GlobBuilder;
 
-use crate::conflict::{Inputs, decide, inputs_missing, snapshot};
+use crate::conflict::{Inputs, decide, inputs_missing, seal_local, snapshots};
 use crate::fileops::{Caller, Need, OpError, Provider};
 use crate::merge::text::{Limits, merge};
 use crate::model::{
@@ -14,7 +14,7 @@ use crate::model::{
     ResolveReport, Selection, Side, State, StateReport, StatesReport, Target,
 };
 use crate::store::content::{Content, ContentError};
-use crate::store::rows::{History, Item};
+use crate::store::rows::{Before, History, Item};
 use crate::store::tree::Tree;
 use crate::store::{Held, Tx};
 
@@ -266,7 +266,7 @@ impl Handle {
             for (id, kind, inputs, _) in &decided {
                 let path = target_of(tx.tree(), *id);
                 let result = match inputs {
-                    Ok(inputs) => decide_one(tx, *id, inputs, words, &mut before),
+                    Ok(inputs) => decide_one(tx, *id, inputs, words).map(|more| before.extend(more)),
                     Err(message) => Err(message.clone()),
                 };
                 reports.push(ResolveReport {
@@ -385,6 +385,7 @@ impl Handle {
 
     fn inputs(&self, id: ItemId, choice: &Choice) -> Result<(Inputs, Option<Held>), String> {
         let plain = |inputs| Ok((inputs, None));
+        seal_local(&self.0.store, [id]);
         match choice {
             Choice::KeepLocal => plain(Inputs::Local { keep_loser: false }),
             Choice::KeepServer => plain(Inputs::Server { keep_loser: false }),
@@ -456,30 +457,16 @@ impl From<crate::store::persist::StoreError> for Tried {
     }
 }
 
-fn decide_one(
-    tx: &mut Tx<'_>,
-    id: ItemId,
-    inputs: &Inputs,
-    words: &str,
-    before: &mut Vec<crate::store::rows::Before>,
-) -> Result<(), String> {
-    let mut snapshots = vec![snapshot(tx.tree(), id)];
-    if let Some(missing) = inputs_missing(tx, id, inputs) {
-        return Err(missing);
-    }
-    tx.happened(id, format!("decided: {words}"));
-    let first_new = tx.next_id();
-    decide(tx, id, inputs)?;
-    // What the decision made is taken back by removing it.
-    let made = tx.items_since(first_new);
-    snapshots.extend(made.into_iter().map(|item| crate::store::rows::Before {
-        item,
-        row: None,
-        node: None,
-        after: None,
-    }));
-    before.extend(snapshots);
-    Ok(())
+/// All of it or nothing: what a refused decision had begun is put back.
+fn decide_one(tx: &mut Tx<'_>, id: ItemId, inputs: &Inputs, words: &str) -> Result<Vec<Before>, String> {
+    let ((), changed) = tx.attempt(|tx| {
+        if let Some(missing) = inputs_missing(tx, id, inputs) {
+            return Err(missing);
+        }
+        tx.happened(id, format!("decided: {words}"));
+        decide(tx, id, inputs)
+    })?;
+    Ok(snapshots(tx.tree(), changed))
 }
 
 fn clean_merge(texts: &[Arc<Content>; 3]) -> Result<Vec<u8>, String> {

@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::conflict::{can_undo, restore, snapshot, undo};
+use crate::conflict::{can_undo, restore, seal_local, snapshot, undo};
 use crate::model::{HistoryId, HistoryReport, Kind, LocPath, StashId, StashReport, Target, WhyReport};
 use crate::store::persist::StoreError;
 use crate::store::rows::{History, Stashed};
@@ -108,6 +108,12 @@ impl Handle {
             path: folder,
         };
         let parent = self.find(&folder).await?;
+        let replaced = {
+            let tree = self.0.store.read();
+            let node = crate::reconcile::local_folder(&tree, parent);
+            node.and_then(|node| tree.child(node, name.as_bytes()))
+        };
+        seal_local(&self.0.store, replaced);
         self.0.store.write(|tx| {
             let node = crate::reconcile::local_folder(tx.tree(), parent).ok_or_else(|| {
                 Error::failed(format!(
@@ -169,6 +175,12 @@ impl Handle {
                 newest.ok_or_else(|| Error::failed("there is nothing to take back"))?
             }
         };
+        let items: Vec<_> = {
+            let tree = self.0.store.read();
+            let before = tree.history().get(&id).map(|h| h.before.iter());
+            before.into_iter().flatten().map(|b| b.item).collect()
+        };
+        seal_local(&self.0.store, items);
         let undone = self.0.store.write(|tx| undo(tx, id).map_err(Error::failed))?;
         self.0.store.flushed().await?;
         self.0.store.changed.notify(usize::MAX);

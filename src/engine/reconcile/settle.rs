@@ -32,10 +32,15 @@ pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     if item.sending.is_some() {
         return Settled::Later;
     }
-    let facts = facts(tx, item);
-    if facts.local && !facts.there.is_empty() && is_open_for_writing(tx.tree(), item) {
+    // What lives only here is none of the server's business.
+    if item.local_only {
+        return Settled::Done;
+    }
+    // Open for writing means changed: what the server does meanwhile is only noted.
+    if item.server != ServerSide::AsBase && is_open_for_writing(tx.tree(), item) {
         return Settled::Later;
     }
+    let facts = facts(tx, item);
     let settled = match reconcile(&facts) {
         Verdict::Quiet => {
             clear_conflict(tx, id);
@@ -313,6 +318,14 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         return Settled::Later;
     };
     if let Some(other) = tx.tree().child(parent, state.name.as_bytes()) {
+        // It is to go, or waits for a decision: the name is not free yet.
+        let goes = tx
+            .tree()
+            .item(other)
+            .is_some_and(|o| o.server == ServerSide::Gone);
+        if goes {
+            return Settled::Later;
+        }
         return take_name(tx, id, other);
     }
     let node = new_node(tx, &state);

@@ -30,7 +30,7 @@ use crate::model::{ContentId, Name, NodeId};
 use crate::world::World;
 
 pub use commit::Committer;
-pub use tx::Tx;
+pub use tx::{Changed, Tx};
 
 use commit::Batch;
 use content::Contents;

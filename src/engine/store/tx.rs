@@ -33,6 +33,13 @@ pub struct Tx<'a> {
     pub(super) garbage: Vec<ContentId>,
 }
 
+/// Rows that a part of a step changed, as they were before it.
+#[derive(Default)]
+pub struct Changed {
+    pub items: BTreeMap<ItemId, Option<Item>>,
+    pub nodes: BTreeMap<NodeId, Option<Node>>,
+}
+
 impl<'a> Tx<'a> {
     pub(super) fn new(tree: &'a mut Tree, shared: &'a Shared) -> Tx<'a> {
         let now = shared.world.now();
@@ -83,22 +90,6 @@ impl<'a> Tx<'a> {
     /// Owner and group of nodes that come from a server.
     pub fn owner(&self) -> (u32, u32) {
         self.shared.owner
-    }
-
-    /// No number at or above this one is in use yet.
-    pub fn next_id(&self) -> u64 {
-        self.shared.next_id.load(std::sync::atomic::Ordering::Relaxed)
-    }
-
-    /// Items made in this transaction with a number at or above one.
-    pub fn items_since(&self, first: u64) -> Vec<ItemId> {
-        let made = self
-            .items
-            .iter()
-            .filter(|(id, old)| id.0 >= first && old.is_none());
-        made.map(|(id, _)| *id)
-            .filter(|id| self.tree.item(*id).is_some())
-            .collect()
     }
 
     pub fn new_id(&mut self) -> u64 {
@@ -297,6 +288,65 @@ impl<'a> Tx<'a> {
             }
         }
         dependents.into_iter().for_each(|id| self.relog(id));
+    }
+
+    /// One part of the step that is carried out wholly or not at all; the rest stays. Returns the
+    /// rows it changed, as they were.
+    pub fn attempt<R, E>(
+        &mut self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
+    ) -> Result<(R, Changed), E> {
+        let mut part = Tx::new(self.tree, self.shared);
+        part.now = self.now;
+        match work(&mut part) {
+            Ok(result) => {
+                let changed = Changed {
+                    items: part.items.clone(),
+                    nodes: part.nodes.clone(),
+                };
+                let Tx {
+                    items,
+                    nodes,
+                    locations,
+                    stash,
+                    history,
+                    contents,
+                    laid_over,
+                    happened,
+                    invalidations,
+                    sync_contents,
+                    garbage,
+                    ..
+                } = part;
+                // What was remembered first is how it was before the step.
+                items
+                    .into_iter()
+                    .for_each(|(id, old)| _ = self.items.entry(id).or_insert(old));
+                nodes
+                    .into_iter()
+                    .for_each(|(id, old)| _ = self.nodes.entry(id).or_insert(old));
+                locations
+                    .into_iter()
+                    .for_each(|(id, old)| _ = self.locations.entry(id).or_insert(old));
+                stash
+                    .into_iter()
+                    .for_each(|(id, old)| _ = self.stash.entry(id).or_insert(old));
+                history
+                    .into_iter()
+                    .for_each(|(id, old)| _ = self.history.entry(id).or_insert(old));
+                self.contents.extend(contents);
+                self.laid_over.extend(laid_over);
+                self.happened.extend(happened);
+                self.invalidations.extend(invalidations);
+                self.sync_contents.extend(sync_contents);
+                self.garbage.extend(garbage);
+                Ok((result, changed))
+            }
+            Err(error) => {
+                part.roll_back();
+                Err(error)
+            }
+        }
     }
 
     /// Puts everything back as it was.

@@ -27,6 +27,8 @@ pub struct Wanted {
     urgent: VecDeque<ItemId>,
     pinned: BTreeSet<ItemId>,
     failed: BTreeSet<ItemId>,
+    /// Contents being read in the background: wanted again, they need not be read twice.
+    reading: BTreeSet<ContentId>,
     pub under_way: usize,
     /// Since the fetch began: when, and bytes.
     pub rate: Option<(std::time::Duration, u64)>,
@@ -54,14 +56,46 @@ impl Worker {
         !self.wanted.lock().failed.is_empty()
     }
 
-    /// A conflict or a comparison needs the server's content.
-    pub(super) fn want_urgently(&self, id: ItemId) {
+    /// A conflict, a comparison or a record needs the server's content. Who asks again and again is not
+    /// woken for it. False where it could not be had; the next look lets it be tried again.
+    pub(super) fn want_urgently(&self, id: ItemId) -> bool {
+        let content = self.server_source(id).map(|source| source.content.id());
         let mut wanted = self.wanted.lock();
-        if !wanted.urgent.contains(&id) {
-            wanted.urgent.push_back(id);
+        if wanted.failed.contains(&id) {
+            return false;
         }
+        let is_coming = content.is_some_and(|content| wanted.reading.contains(&content));
+        if is_coming || wanted.urgent.contains(&id) {
+            return true;
+        }
+        wanted.urgent.push_back(id);
         drop(wanted);
         self.to_fetch.notify(usize::MAX);
+        true
+    }
+
+    /// Fetches what a record waits for, from whichever item's place on the server has it.
+    pub(super) fn want_for(&self, record: ItemId, content: ContentId) -> Result<bool, StoreError> {
+        let owner = {
+            let tree = self.store.read();
+            let has = |id: &ItemId| {
+                let state = tree.item(*id).and_then(|i| tree.server_state(i));
+                state.is_some_and(|s| s.content == Some(content))
+            };
+            let open = tree.location(self.location).map(|live| &live.attention);
+            let near = open.and_then(|open| open.iter().copied().find(has));
+            near.or_else(|| tree.items().map(|i| i.id).find(has))
+        };
+        if let Some(owner) = owner {
+            return Ok(self.want_urgently(owner));
+        }
+        self.store.write(|tx| {
+            let message = "its bytes were not here yet when it was moved or copied, and the server no longer \
+                           has them; remove it, or write it anew";
+            super::replay::note_problem(tx, record, crate::model::Needs::Retry, message.into());
+            Ok::<_, StoreError>(())
+        })?;
+        Ok(false)
     }
 
     /// Looks through the location for pinned files that are not wholly here.
@@ -105,8 +139,7 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
-        // Contents under way: wanted again, they need not be read twice.
-        let mut reading: BTreeSet<ContentId> = BTreeSet::new();
+        self.wanted.lock().reading.clear();
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
             while reads.len() < READS && !self.is_stopping() {
@@ -116,7 +149,7 @@ impl Worker {
                         self.fetched(id);
                         continue;
                     };
-                    if !reading.insert(source.content.id()) {
+                    if !self.wanted.lock().reading.insert(source.content.id()) {
                         continue;
                     }
                     let source = Arc::new(source);
@@ -153,9 +186,12 @@ impl Worker {
             let Some((id, source, result)) = done else {
                 continue;
             };
-            self.wanted.lock().under_way -= 1;
-            if result.is_err() || source.content.is_whole() {
-                reading.remove(&source.content.id());
+            {
+                let mut wanted = self.wanted.lock();
+                wanted.under_way -= 1;
+                if result.is_err() || source.content.is_whole() {
+                    wanted.reading.remove(&source.content.id());
+                }
             }
             match result {
                 Ok(()) => {
@@ -212,8 +248,8 @@ impl Worker {
         if waits {
             self.compared(id);
         }
-        // A record may have waited for these bytes.
-        self.store.changed.notify(usize::MAX);
+        // A record may have waited for the bytes.
+        self.kick();
     }
 
     /// Reads a range and takes it in; what is on its way to the disk is recorded when it is whole.

@@ -1,6 +1,6 @@
 //! What a location does while its link is up: replay, observe, settle; each a loop of its own.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -8,20 +8,18 @@ use std::time::Duration;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
-use crate::model::{ContentId, ItemId, Meta, Needs, ProblemId, Side};
+use crate::model::{ItemId, Meta, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
+use crate::store::content::ContentError;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Item, Problem, ServerSide};
 use crate::world::blocking;
 
-use super::observe::{Braked, Scope, observe, settle_all};
+use super::observe::{Applied, Braked, Scope, observe, settle_all};
 use super::replay::{self, After, Handed, aside_name, hand_over, plan, prepare};
 use super::schedule::Step;
 use super::worker::{End, Worker};
 use crate::reconcile::{Settled, settle};
-
-const GONE_BYTES: &str = "its bytes were not here yet when it was moved or copied, and the server no longer has them; \
-                          remove it, or write it anew";
 
 /// Records with the remote at once.
 const SENDS: usize = 64;
@@ -31,8 +29,20 @@ const REFUSALS: u32 = 3;
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
 /// Changes made here are gathered for so long before the log is looked through.
 const GATHER_CHANGES: Duration = Duration::from_millis(20);
+/// So often the server is listed again at once because of what moved meanwhile.
+const LOOKS: usize = 4;
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
+
+/// What was handed over now, and what is to come.
+#[derive(Default)]
+struct Turn {
+    handed: Vec<Handed>,
+    /// `World::elapsed` at which the next record has settled.
+    next: Option<Duration>,
+    /// Records wait for bytes that are on their way.
+    fetching: bool,
+}
 
 impl Worker {
     // --- replay -------------------------------------------------------------------------------
@@ -40,23 +50,28 @@ impl Worker {
     pub(super) async fn replay_loop(self: &Arc<Self>) -> End {
         let mut sends = FuturesUnordered::new();
         let mut settled_at = 0;
+        // Something could not be settled yet: what it waits for may leave no record (a close).
+        let mut held = false;
         loop {
             let changed = self.store.changed.listen();
             let woken = self.wake.listen();
             let mut next = None;
+            let mut fetching = false;
             if !self.is_stopping() {
                 let seq = self.store.seq();
-                if seq != settled_at {
-                    if let Err(error) = self.settle_open() {
-                        return End::Store(error);
+                if seq != settled_at || held {
+                    match self.settle_open() {
+                        Ok(later) => held = later,
+                        Err(error) => return End::Store(error),
                     }
                     settled_at = self.store.seq();
                 }
                 if sends.len() <= SENDS / 2 {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
-                        Ok((handed, at)) => {
-                            next = at;
-                            for handed in handed {
+                        Ok(turn) => {
+                            next = turn.next;
+                            fetching = turn.fetching;
+                            for handed in turn.handed {
                                 let worker = self.clone();
                                 sends.push(async move {
                                     let result = replay::send(&worker.remote, &handed).await;
@@ -67,7 +82,7 @@ impl Worker {
                         Err(error) => return End::Store(error),
                     }
                 }
-                if sends.is_empty() {
+                if sends.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
                     self.progress.notify(usize::MAX);
                 }
@@ -97,16 +112,16 @@ impl Worker {
     }
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
-    async fn hand_over_ready(
-        &self,
-        most: usize,
-        alone: bool,
-    ) -> Result<(Vec<Handed>, Option<Duration>), StoreError> {
+    async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
         let cut_short = self.cut_short.load(SeqCst);
-        let mut plan = {
-            let tree = self.store.read();
-            plan(&tree, self.location, self.world.elapsed(), cut_short, most)
+        let mut plan = plan(&self.store, self.location, self.world.elapsed(), cut_short, most);
+        let mut turn = Turn {
+            next: plan.next,
+            ..Turn::default()
         };
+        for (id, content) in &plan.lacking {
+            turn.fetching |= self.want_for(*id, *content)?;
+        }
         // A folder on its way changes the paths of all that lies in it: it goes alone.
         if let Some(at) = plan
             .ready
@@ -129,66 +144,26 @@ impl Worker {
             aside = Some(aside_name(&self.owner, self.world.random()));
         }
         if plan.ready.is_empty() {
-            return Ok((Vec::new(), plan.next));
-        }
-        self.leave_out_absent(&mut plan.ready)?;
-        if plan.ready.is_empty() {
-            return Ok((Vec::new(), plan.next));
+            return Ok(turn);
         }
         let (store, ready) = (self.store.clone(), plan.ready.clone());
-        blocking(&self.world, move || prepare(&store, &ready))
+        let refused = blocking(&self.world, move || prepare(&store, &ready))
             .await
             .unwrap_or_else(|| Err(StoreError::Damaged("work in the background was given up".into())))?;
-        let handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
-        self.store.flushed().await?;
-        Ok((handed, plan.next))
-    }
-
-    /// A file that was moved aside or linked before its bytes were here cannot be sent yet: they are
-    /// fetched first.
-    fn leave_out_absent(&self, ready: &mut Vec<(ItemId, Step)>) -> Result<(), StoreError> {
-        let mut lacking: BTreeMap<ContentId, ItemId> = BTreeMap::new();
-        {
-            let tree = self.store.read();
-            ready.retain(|(id, step)| {
-                if !matches!(step, Step::CreateFile | Step::CreateLink(_) | Step::Replace) {
-                    return true;
-                }
-                let entry = tree.item(*id).and_then(|i| i.entry.as_ref());
-                let content = entry.and_then(|e| tree.node(e.node)).and_then(|l| l.row.content);
-                let whole = content
-                    .and_then(|c| self.store.contents().get(c))
-                    .is_none_or(|c| c.is_whole());
-                lacking.extend(content.filter(|_| !whole).map(|content| (content, *id)));
-                whole
-            });
-        }
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        let owners: Vec<(ItemId, ContentId)> = {
-            let tree = self.store.read();
-            let theirs = |item: &Item| tree.server_state(item).and_then(|s| s.content);
-            let here = tree.items().filter(|item| item.location == self.location);
-            let mut owners: Vec<_> = here
-                .filter_map(|item| Some((item.id, theirs(item).filter(|c| lacking.contains_key(c))?)))
-                .collect();
-            owners.sort_unstable();
-            owners
-        };
-        for (id, content) in owners {
-            lacking.remove(&content);
-            self.want_urgently(id);
-        }
-        if lacking.is_empty() {
-            return Ok(());
-        }
-        self.store.write(|tx| {
-            for id in lacking.into_values() {
-                replay::note_problem(tx, id, Needs::Retry, GONE_BYTES.into());
+        for (id, error) in refused {
+            plan.ready.retain(|(ready, _)| *ready != id);
+            if let ContentError::NotHere { content, .. } = error {
+                turn.fetching |= self.want_for(id, content)?;
+                continue;
             }
-            Ok(())
-        })
+            self.store.write(|tx| {
+                replay::note_problem(tx, id, Needs::Retry, format!("it cannot be sent: {error}"));
+                Ok::<_, StoreError>(())
+            })?;
+        }
+        turn.handed = hand_over(&self.store, &plan.ready, &self.can(), aside.as_ref())?;
+        self.store.flushed().await?;
+        Ok(turn)
     }
 
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
@@ -234,9 +209,7 @@ impl Worker {
                 }
                 self.refused_again(id, before, &error).err().map(End::Store)
             }
-            (After::Keep(name), RemoteError::Displaced { now, .. }) => {
-                self.keep_displaced(id, name, *now).await.err()
-            }
+            (After::Keep(name), _) => self.keep_displaced(id, &name).await.err(),
             _ => None,
         }
     }
@@ -304,66 +277,40 @@ impl Worker {
         other.map(|(name, _)| name)
     }
 
-    /// Ours is at the path, and the server's newer version under a temporary name: it becomes the
-    /// server's side of a conflict.
-    async fn keep_displaced(&self, id: ItemId, name: crate::model::Name, now: Meta) -> Result<(), End> {
-        let Some(path) = self.store.read().path(id, Side::Server) else {
-            return Ok(());
-        };
-        let Some((folder, _)) = path.split_last() else {
-            return Ok(());
-        };
-        let kept = folder.join(&name);
-        let meta = match self.remote.stat(&kept).await {
-            Ok(meta) => meta,
-            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(_) => return Ok(()),
-        };
-        let stashed = self
-            .stash_from_server(&kept, &meta, "it was replaced at the moment it changed")
-            .await;
-        let content = match stashed {
-            Ok(content) => content,
-            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(error) => {
-                tracing::warn!(item = id.0, %error, "a displaced version stays on the server");
-                return Ok(());
+    /// What the server had was replaced at the very moment it changed, and lies under a temporary name:
+    /// it goes to the stash. What stands at the path now may be ours or somebody's third one: as after
+    /// an answer that was lost, a look tells.
+    async fn keep_displaced(&self, id: ItemId, name: &crate::model::Name) -> Result<(), End> {
+        let path = self.store.read().path(id, Side::Server);
+        if let Some((folder, _)) = path.and_then(|path| path.split_last()) {
+            let kept = folder.join(name);
+            match self.remote.stat(&kept).await {
+                Ok(meta) => self.clear_leftover(&kept, &meta).await?,
+                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+                Err(error) => tracing::warn!(item = id.0, %error, "a displaced version is not found"),
             }
-        };
+        }
+        self.recover_one(id).await?;
         self.store.write(|tx| {
-            let Some(base) = tx.tree().item(id).and_then(|i| i.base.as_deref().cloned()) else {
-                return Ok(());
-            };
-            let mut state = base;
-            // Theirs, under the mark of what now stands there: that is what an answer replaces.
-            state.meta = Meta {
-                version: now.version.clone(),
-                ..meta.clone()
-            };
-            state.content = Some(content);
-            tx.edit_item(id, |item| {
-                item.sending = None;
-                item.server = ServerSide::At(Box::new(state));
-            });
-            tx.relog(id);
-            settle(tx, id);
+            tx.happened(
+                id,
+                "it changed on the server at the moment it was replaced; that version is in the stash",
+            );
             Ok::<_, StoreError>(())
         })?;
-        self.store.flushed().await?;
-        match self.remote.remove_file(&kept, &meta.version).await {
-            Err(error @ RemoteError::Gone { .. }) => Err(End::Lost(error)),
-            _ => Ok(()),
-        }
+        self.look_again(id);
+        self.look_at_hints().await
     }
 
     // --- settling -----------------------------------------------------------------------------
 
     /// Settles again what could not be before, and what was changed here under an open conflict.
-    fn settle_open(&self) -> Result<(), StoreError> {
+    /// Whether something is left for later.
+    fn settle_open(&self) -> Result<bool, StoreError> {
         let open: Vec<ItemId> = {
             let tree = self.store.read();
             let Some(live) = tree.location(self.location) else {
-                return Ok(());
+                return Ok(false);
             };
             let is_open = |id: &&ItemId| {
                 tree.item(**id).is_some_and(|i| {
@@ -382,11 +329,12 @@ impl Worker {
             open
         };
         if open.is_empty() {
-            return Ok(());
+            return Ok(false);
         }
         let left = settle_all(&self.store, open)?;
+        let later = left.iter().any(|(_, settled)| *settled == Settled::Later);
         self.follow_up(left);
-        Ok(())
+        Ok(later)
     }
 
     fn follow_up(&self, left: Vec<(ItemId, Settled)>) {
@@ -394,7 +342,7 @@ impl Worker {
             match settled {
                 Settled::Compare | Settled::Conflict => {
                     if self.server_source(id).is_some() {
-                        self.want_urgently(id);
+                        let _ = self.want_urgently(id);
                     } else if settled == Settled::Compare {
                         self.compared(id);
                     }
@@ -407,6 +355,7 @@ impl Worker {
     /// The server's content is here: if it is one that is known, it takes that one's identity.
     pub(super) fn compared(&self, id: ItemId) {
         let contents = self.store.contents();
+        let before = self.store.seq();
         let (theirs, candidates) = {
             let tree = self.store.read();
             let Some(item) = tree.item(id) else { return };
@@ -442,7 +391,8 @@ impl Worker {
                     && content.seal().is_ok_and(|d| d == digest)
             });
         let settled = self.store.write(|tx| {
-            if let Some(same) = same {
+            // It may have been let go of since.
+            if let Some(same) = same.filter(|same| tx.tree().is_referred(same.id())) {
                 tx.touch_content(same.id());
                 tx.edit_item(id, |item| {
                     if let ServerSide::At(state) = &mut item.server
@@ -462,7 +412,9 @@ impl Worker {
             }
             Err(error) => tracing::error!(%error, "a comparison cannot be recorded"),
         }
-        self.kick();
+        if self.store.seq() != before {
+            self.kick();
+        }
     }
 
     // --- observation --------------------------------------------------------------------------
@@ -561,26 +513,47 @@ impl Worker {
         hints.iter().filter_map(folder).filter(is_known).collect()
     }
 
-    /// Observes and applies.
+    /// Observes and applies; again where what was found did not count, because our own replay moved
+    /// folders under the walk, or where only a look at everything can tell.
     pub(super) async fn look(&self, scope: &Scope) -> Result<(), End> {
-        let _one_at_a_time = self.observing.lock().await;
+        let mut scope = scope.clone();
+        for _ in 0..LOOKS {
+            let applied = match scope {
+                Scope::Everything => {
+                    let _one_at_a_time = self.observing.lock().await;
+                    self.look_once(&scope).await?
+                }
+                _ => self.look_once(&scope).await?,
+            };
+            if applied.ask_all {
+                scope = Scope::Everything;
+            } else if applied.stale.is_empty() {
+                return Ok(());
+            } else {
+                scope = Scope::Below(applied.stale);
+            }
+        }
+        self.hints.lock().push(Hint::Everything);
+        self.wake.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// The server is listed while others list and apply: only noting what was found is one at a time.
+    async fn look_once(&self, scope: &Scope) -> Result<Applied, End> {
         let found = observe(&self.store, &self.remote, self.location, scope).await?;
+        let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
-        let braked = found.braked(&self.store, self.location);
-        match braked {
+        match found.braked(&self.store) {
             Some(braked) if !self.confirmed.swap(false, SeqCst) => {
                 self.note_brake(Some(braked))?;
-                return Ok(());
+                return Ok(Applied::default());
             }
             _ => self.note_brake(None)?,
         }
-        let applied = found.apply(&self.store, &self.can())?;
-        self.follow_up(applied.left);
-        if applied.again {
-            self.hints.lock().push(Hint::Everything);
-        }
+        let mut applied = found.apply(&self.store, &self.can())?;
+        self.follow_up(std::mem::take(&mut applied.left));
         self.kick();
-        Ok(())
+        Ok(applied)
     }
 
     fn note_brake(&self, braked: Option<Braked>) -> Result<(), StoreError> {

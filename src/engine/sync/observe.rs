@@ -5,7 +5,7 @@
 //! then the server side of the items is noted and settled. What our own replay changed after the
 //! walk began is left to the next one: a listing may be older than it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use futures::StreamExt;
@@ -13,6 +13,7 @@ use futures::stream::FuturesUnordered;
 
 use crate::model::{ContentId, ItemId, Kind, LocPath, LocationId, Meta, Name, Side, State};
 use crate::remote::{Capabilities, Listed, Listing, Remote, RemoteError, TEMP_PREFIX};
+use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
 use crate::store::tree::Tree;
 use crate::store::{Store, Tx};
@@ -31,20 +32,59 @@ pub enum Scope {
     Everything,
     /// These, not below.
     Folders(BTreeSet<ItemId>),
+    /// These and what lies in them.
+    Below(BTreeSet<ItemId>),
 }
 
 /// What a round found and could not have.
-#[derive(Default, Debug)]
 pub struct Observation {
+    moment: Moment,
+    location: LocationId,
+    since: u64,
+    /// Only some folders: what is missing in one may be in another.
+    partial: bool,
     /// Items whose server side differs from what was known.
-    changed: Vec<(ItemId, Meta)>,
-    missing: Vec<ItemId>,
+    changed: Vec<Found<(ItemId, Meta)>>,
+    missing: Vec<Found<ItemId>>,
     fresh: Vec<Fresh>,
-    /// Folders whose names are now known.
-    listed: Vec<ItemId>,
+    /// Folders whose names are now known, and the path of each while it was listed.
+    listed: BTreeMap<ItemId, LocPath>,
+    /// Folders that were not found, and the path of each.
+    lost: BTreeMap<ItemId, LocPath>,
     pub refused: Vec<(ItemId, Vec<u8>, String)>,
     /// Folders that could not be listed. What is in them is not missing.
     pub unreadable: Vec<(ItemId, RemoteError)>,
+}
+
+/// From here on it was listed; what became true since is kept in mind until this goes.
+struct Moment {
+    store: Store,
+    location: LocationId,
+    since: u64,
+}
+
+impl Moment {
+    fn begin(store: &Store, location: LocationId) -> Moment {
+        Moment {
+            store: store.clone(),
+            location,
+            since: store.with_live(|tree| tree.begin_observation(location)),
+        }
+    }
+}
+
+impl Drop for Moment {
+    fn drop(&mut self) {
+        self.store
+            .with_live(|tree| tree.end_observation(self.location, self.since));
+    }
+}
+
+/// Found in the listing of this folder.
+#[derive(Debug)]
+struct Found<T> {
+    folder: ItemId,
+    what: T,
 }
 
 /// An entry of the server that no item stands for yet, with all that lies in it.
@@ -65,9 +105,13 @@ struct Inside {
 /// What comes of a round while it is noted.
 #[derive(Default)]
 struct Round {
+    since: u64,
+    /// Of what is missing, with all that lies in it.
     by_file_id: HashMap<u64, ItemId>,
-    /// Not found where they were, and not yet found elsewhere.
+    /// Not found where they were, and not yet found elsewhere; what lies in them goes with them.
     missing: BTreeSet<ItemId>,
+    /// Gone, the deepest first.
+    gone: Vec<ItemId>,
     /// To be settled.
     touched: Vec<ItemId>,
     /// New folders whose names are all known.
@@ -80,11 +124,15 @@ struct Round {
     again: bool,
 }
 
-/// What applying a round came to.
+/// What was noted, and what could not be.
+#[derive(Default)]
 pub struct Applied {
-    /// What is left to compare, hold or try again.
+    /// To compare, to hold, or to try again.
     pub left: Vec<(ItemId, Settled)>,
-    pub again: bool,
+    /// Folders whose listings were too old to count.
+    pub stale: BTreeSet<ItemId>,
+    /// Only a look at everything can tell what moved from what went.
+    pub ask_all: bool,
 }
 
 /// Why a round did not come to its end.
@@ -117,17 +165,40 @@ pub async fn observe(
     location: LocationId,
     scope: &Scope,
 ) -> Result<Observation, Stopped> {
-    store.with_live(|tree| tree.begin_observation(location));
-    let mut found = Observation::default();
+    let moment = Moment::begin(store, location);
+    let mut found = Observation {
+        since: moment.since,
+        moment,
+        location,
+        partial: *scope != Scope::Everything,
+        changed: Vec::new(),
+        missing: Vec::new(),
+        fresh: Vec::new(),
+        listed: BTreeMap::new(),
+        lost: BTreeMap::new(),
+        refused: Vec::new(),
+        unreadable: Vec::new(),
+    };
+    walk(store, remote, scope, &mut found).await?;
+    Ok(found)
+}
+
+async fn walk(
+    store: &Store,
+    remote: &Arc<dyn Remote>,
+    scope: &Scope,
+    found: &mut Observation,
+) -> Result<(), Stopped> {
+    let location = found.location;
     let mut queue: Vec<Job> = Vec::new();
     {
         let tree = store.read();
         let Some(root) = tree.location(location).map(|l| l.row.root) else {
-            return Ok(found);
+            return Ok(());
         };
         let folders: Vec<ItemId> = match scope {
             Scope::Everything => vec![root],
-            Scope::Folders(folders) => folders.iter().copied().collect(),
+            Scope::Folders(folders) | Scope::Below(folders) => folders.iter().copied().collect(),
         };
         for folder in folders {
             if let Some(path) = tree.path(folder, Side::Server) {
@@ -138,10 +209,10 @@ pub async fn observe(
             }
         }
     }
-    let deep = *scope == Scope::Everything;
+    let deep = !matches!(scope, Scope::Folders(_));
     let mut asked: BTreeSet<ItemId> = match scope {
         Scope::Everything => BTreeSet::new(),
-        Scope::Folders(folders) => folders.clone(),
+        Scope::Folders(folders) | Scope::Below(folders) => folders.clone(),
     };
     let mut under_way = FuturesUnordered::new();
     let mut walked: HashMap<LocPath, Vec<Listed>> = HashMap::new();
@@ -169,6 +240,7 @@ pub async fn observe(
                     if root == Some(folder) {
                         return Err(Stopped::Remote(RemoteError::gone("the folder is not there")));
                     }
+                    found.lost.insert(folder, job.path.clone());
                     found.unreadable.push((folder, RemoteError::NotFound));
                     // Where nobody walks down to it, the folder above is asked now.
                     let tree = store.read();
@@ -195,7 +267,8 @@ pub async fn observe(
             Where::Item(folder) => {
                 let tree = store.read();
                 let pinned = tree.is_pinned(folder);
-                let fresh = compare(&tree, folder, &listing, &mut found);
+                found.listed.insert(folder, job.path.clone());
+                let fresh = compare(&tree, folder, &listing, found);
                 for listed in fresh {
                     let path = job.path.join(&listed.name);
                     if listed.meta.kind == Kind::Folder && pinned {
@@ -239,7 +312,7 @@ pub async fn observe(
             listed,
         })
         .collect();
-    Ok(found)
+    Ok(())
 }
 
 fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<Vec<Inside>> {
@@ -273,7 +346,6 @@ fn is_walked(tree: &Tree, id: ItemId, pinned: bool) -> bool {
 
 /// Notes differences of one folder; what no item stands for is returned.
 fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observation) -> Vec<Listed> {
-    found.listed.push(folder);
     let mut fresh = Vec::new();
     let mut seen: HashSet<&[u8]> = HashSet::with_capacity(listing.entries.len());
     for listed in &listing.entries {
@@ -282,10 +354,19 @@ fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observati
             .server_child(folder, listed.name.as_bytes())
             .and_then(|id| tree.item(id))
         {
+            // A file where a folder was, or the reverse: the one went, and another came.
+            Some(item) if became_another(tree, item, listed.meta.kind) => {
+                found.missing.push(Found {
+                    folder,
+                    what: item.id,
+                });
+                fresh.push(listed.clone());
+            }
             Some(item) => {
                 let known = tree.server_state(item).map(|s| &s.meta);
                 if known != Some(&listed.meta) {
-                    found.changed.push((item.id, listed.meta.clone()));
+                    let what = (item.id, listed.meta.clone());
+                    found.changed.push(Found { folder, what });
                 }
             }
             None => fresh.push(listed.clone()),
@@ -298,116 +379,177 @@ fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observati
     for (name, id) in tree.server_children(folder) {
         // A temporary place in a cycle of moves is ours and never listed.
         if !seen.contains(name.as_bytes()) && !name.as_bytes().starts_with(TEMP_PREFIX) {
-            found.missing.push(id);
+            found.missing.push(Found { folder, what: id });
         }
     }
     fresh
 }
 
+fn became_another(tree: &Tree, item: &Item, kind: Kind) -> bool {
+    let known = tree.server_state(item).map(|s| s.meta.kind);
+    known.is_some_and(|known| (known == Kind::Folder) != (kind == Kind::Folder))
+}
+
+impl Fresh {
+    fn file_ids(&self) -> Vec<u64> {
+        let mut files: Vec<u64> = self.listed.meta.file_id.into_iter().collect();
+        let mut stack: Vec<&Inside> = self.inside.iter().flatten().collect();
+        while let Some(inside) = stack.pop() {
+            files.extend(inside.listed.meta.file_id);
+            stack.extend(inside.inside.iter().flatten());
+        }
+        files
+    }
+}
+
 impl Observation {
     /// Whether so much is missing that a person should be asked first: an emptied root, or more
-    /// than half of what is known and at least a hundred.
-    pub fn braked(&self, store: &Store, location: LocationId) -> Option<Braked> {
+    /// than half of a pin (or of all that is known) and at least a hundred.
+    pub fn braked(&self, store: &Store) -> Option<Braked> {
         if self.missing.is_empty() {
             return None;
         }
         let tree = store.read();
-        let root = tree.location(location)?.row.root;
-        let moved: HashSet<u64> = self.fresh.iter().filter_map(|f| f.listed.meta.file_id).collect();
-        let mut missing = 0;
-        for id in &self.missing {
-            let state = tree.item(*id).and_then(|i| tree.server_state(i));
-            if state.is_some_and(|s| s.meta.file_id.is_some_and(|f| moved.contains(&f))) {
-                continue;
-            }
-            missing += count_below(&tree, *id);
-        }
-        let of = count_below(&tree, root).saturating_sub(1);
-        let root_emptied = self.listed.contains(&root)
-            && tree
-                .server_children(root)
-                .iter()
-                .all(|(_, id)| self.missing.contains(id));
+        let live = tree.location(self.location)?;
+        let root = live.row.root;
         let setting = |key: &str, default: u64| {
-            let settings = &tree
-                .location(location)
-                .map(|l| l.row.settings.clone())
-                .unwrap_or_default();
-            settings
-                .iter()
-                .find(|(k, _)| k == key)
-                .and_then(|(_, v)| v.parse().ok())
-                .unwrap_or(default)
+            let found = live.row.settings.iter().find(|(k, _)| k == key);
+            found.and_then(|(_, v)| v.parse().ok()).unwrap_or(default)
         };
-        let least = setting("brake-items", 100);
-        let percent = setting("brake-percent", 50).min(100);
-        let most = missing * 100 > of * percent && missing >= least;
-        ((root_emptied && of > 0 && missing == of && of > 1) || most).then_some(Braked { missing, of })
+        let (least, percent) = (setting("brake-items", 100), setting("brake-percent", 50).min(100));
+        let moved: HashSet<u64> = self.fresh.iter().flat_map(Fresh::file_ids).collect();
+        let is_moved = |id: ItemId| {
+            let state = tree.item(id).and_then(|i| tree.server_state(i));
+            state.is_some_and(|s| s.meta.file_id.is_some_and(|f| moved.contains(&f)))
+        };
+        let mut missing = HashSet::new();
+        for found in &self.missing {
+            // What lies in a folder that moved moved with it.
+            let mut stack = vec![found.what];
+            while let Some(id) = stack.pop() {
+                if !is_moved(id) && missing.insert(id) {
+                    stack.extend(tree.server_children(id).into_iter().map(|(_, child)| child));
+                }
+            }
+        }
+        let names = tree.server_children(root);
+        let emptied = names.len() > 1 || names.iter().any(|(_, id)| count_below(&tree, *id) > 1);
+        let emptied = emptied
+            && self.listed.contains_key(&root)
+            && names.iter().all(|(_, id)| missing.contains(id))
+            && missing.len() as u64 + 1 >= count_below(&tree, root);
+        if !emptied && (missing.len() as u64) < least {
+            return None;
+        }
+        let pins = tree.items().filter(|i| i.pinned && i.location == self.location);
+        let groups = std::iter::once(root).chain(pins.map(|i| i.id).filter(|id| *id != root));
+        let mut worst: Option<Braked> = None;
+        for group in groups {
+            let below = list_below(&tree, group);
+            let of = below.len() as u64;
+            let gone = below.iter().filter(|id| missing.contains(id)).count() as u64;
+            let most = gone * 100 > of * percent && gone >= least;
+            if (most || (emptied && group == root)) && worst.as_ref().is_none_or(|w| w.missing < gone) {
+                worst = Some(Braked { missing: gone, of });
+            }
+        }
+        worst
     }
 
-    /// Notes everything and settles it. Returns what is left to compare, hold or try again.
-    pub fn apply(
-        self,
-        store: &Store,
-        capabilities: &Capabilities,
-    ) -> Result<Applied, crate::store::persist::StoreError> {
-        let missing: BTreeSet<ItemId> = self.missing.iter().copied().collect();
-        let by_file_id: HashMap<u64, ItemId> = if capabilities.file_ids {
-            let tree = store.read();
-            let id_of = |id: &ItemId| Some((tree.server_state(tree.item(*id)?)?.meta.file_id?, *id));
-            missing.iter().filter_map(id_of).collect()
-        } else {
-            HashMap::new()
-        };
+    /// Notes everything and settles it.
+    pub fn apply(self, store: &Store, capabilities: &Capabilities) -> Result<Applied, StoreError> {
+        let mut applied = Applied::default();
         let mut round = Round {
-            by_file_id,
-            missing,
+            since: self.since,
             modeless: !capabilities.modes,
             ..Round::default()
         };
-        let mut fresh = self.fresh;
+        let _moment = self.moment;
+        let mut good = Good::new(&self.listed, self.since);
+        let held = {
+            let tree = store.read();
+            let missing = self.missing.iter().filter(|f| good.is(&tree, f.folder));
+            round.missing = missing.map(|found| found.what).collect();
+            // Asked for under a path that it no longer had: it was not looked at.
+            let lost = self.lost.iter().filter(|(id, path)| {
+                tree.item(**id).is_some() && !tree.is_listing_good(**id, path, self.since)
+            });
+            applied.stale.extend(lost.map(|(id, _)| *id));
+            match self.partial && capabilities.file_ids {
+                true => changed_here(&tree, self.location),
+                false => ChangedHere::default(),
+            }
+        };
+        applied.stale.append(&mut good.stale);
+        // Seen from one folder a move is a removal: where something changed here hangs on it, all is
+        // looked at before anything is said.
+        let known = round.missing.len();
+        round.missing.retain(|id| !held.items.contains(id));
+        applied.ask_all = round.missing.len() < known;
+        if capabilities.file_ids {
+            round.by_file_id = by_file_id(&store.read(), &round.missing);
+        }
+        // What moved comes first: what has come in its place is then a thing of its own.
+        let (moved, new): (Vec<Fresh>, Vec<Fresh>) = self.fresh.into_iter().partition(|fresh| {
+            let file = fresh.listed.meta.file_id;
+            file.is_some_and(|file| round.by_file_id.contains_key(&file))
+        });
+        let mut fresh: VecDeque<Fresh> = moved.into_iter().chain(new).collect();
         while !fresh.is_empty() {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
+            let mut good = Good::new(&self.listed, self.since);
             store.write(|tx| {
                 round.sent_to = sent_to(tx.tree());
                 for fresh in chunk {
+                    if !good.is(tx.tree(), fresh.parent) {
+                        continue;
+                    }
+                    if fresh.listed.meta.file_id.is_some_and(|f| held.files.contains(&f)) {
+                        applied.ask_all = true;
+                        continue;
+                    }
                     note_fresh(tx, fresh.parent, fresh.listed, fresh.inside, &mut round);
                 }
-                Ok::<_, crate::store::persist::StoreError>(())
+                Ok::<_, StoreError>(())
             })?;
+            applied.stale.append(&mut good.stale);
         }
         for chunk in self.changed.chunks(CHUNK) {
+            let mut good = Good::new(&self.listed, self.since);
             store.write(|tx| {
-                for (id, meta) in chunk {
-                    if note_changed(tx, *id, meta.clone(), round.modeless) {
+                for Found { folder, what } in chunk {
+                    let (id, meta) = what;
+                    if good.is(tx.tree(), *folder) && note_changed(tx, *id, meta.clone(), &round) {
                         round.touched.push(*id);
                     }
                 }
-                Ok::<_, crate::store::persist::StoreError>(())
+                Ok::<_, StoreError>(())
             })?;
+            applied.stale.append(&mut good.stale);
         }
-        // Deepest first, so that folders are empty when their turn comes.
-        let mut gone: Vec<ItemId> = Vec::new();
+        let mut good = Good::new(&self.listed, self.since);
         store.write(|tx| {
-            for id in &round.missing {
-                note_gone(tx, *id, &mut gone);
+            for id in std::mem::take(&mut round.missing) {
+                note_gone(tx, id, &mut round);
             }
-            for id in &self.listed {
-                mark_listed(tx, *id);
+            for id in self.listed.keys() {
+                if good.is(tx.tree(), *id) {
+                    mark_listed(tx, *id);
+                    tx.tree_mut().note_listing(*id);
+                }
             }
-            Ok::<_, crate::store::persist::StoreError>(())
+            Ok::<_, StoreError>(())
         })?;
-        round.touched.extend(gone);
-        let left = settle_all(store, round.touched)?;
+        applied.stale.append(&mut good.stale);
+        round.touched.extend(round.gone);
+        applied.left = settle_all(store, round.touched)?;
         // New folders that were walked are here by now, with all that is in them.
         store.write(|tx| {
             round.walked.iter().for_each(|id| mark_listed(tx, *id));
-            Ok::<_, crate::store::persist::StoreError>(())
+            Ok::<_, StoreError>(())
         })?;
-        Ok(Applied {
-            left,
-            again: round.again,
-        })
+        applied.ask_all |= round.again;
+        Ok(applied)
     }
 }
 
@@ -417,6 +559,111 @@ fn sent_to(tree: &Tree) -> HashSet<(ItemId, Name)> {
         .filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref())
         .filter_map(|state| Some((state.parent?, state.name.clone())))
         .collect()
+}
+
+/// Which of the listings still count, asked within one step.
+struct Good<'a> {
+    listed: &'a BTreeMap<ItemId, LocPath>,
+    since: u64,
+    known: HashMap<ItemId, bool>,
+    stale: BTreeSet<ItemId>,
+}
+
+impl<'a> Good<'a> {
+    fn new(listed: &'a BTreeMap<ItemId, LocPath>, since: u64) -> Good<'a> {
+        Good {
+            listed,
+            since,
+            known: HashMap::new(),
+            stale: BTreeSet::new(),
+        }
+    }
+
+    fn is(&mut self, tree: &Tree, folder: ItemId) -> bool {
+        if let Some(known) = self.known.get(&folder) {
+            return *known;
+        }
+        let path = self.listed.get(&folder);
+        let good = path.is_some_and(|path| tree.is_listing_good(folder, path, self.since));
+        if !good && tree.item(folder).is_some() {
+            self.stale.insert(folder);
+        }
+        self.known.insert(folder, good);
+        good
+    }
+}
+
+/// What something changed here hangs on: the items and all folders above them, and their files.
+#[derive(Default)]
+struct ChangedHere {
+    items: HashSet<ItemId>,
+    files: HashSet<u64>,
+}
+
+fn changed_here(tree: &Tree, location: LocationId) -> ChangedHere {
+    let mut here = ChangedHere::default();
+    let open = tree.location(location).map(|live| &live.attention);
+    for id in open.into_iter().flatten() {
+        let mut next = tree
+            .item(*id)
+            .filter(|i| i.pending.is_some() || i.conflict.is_some());
+        while let Some(item) = next {
+            if !here.items.insert(item.id) {
+                break;
+            }
+            let place = tree.place(item, Side::Server);
+            let above = place.or_else(|| tree.place(item, Side::Local));
+            // The location itself is no file that moves.
+            if above.is_some() {
+                here.files
+                    .extend(tree.server_state(item).and_then(|s| s.meta.file_id));
+            }
+            next = above.and_then(|(above, _)| tree.item(above));
+        }
+    }
+    here
+}
+
+/// All that is missing, with what lies in it.
+fn by_file_id(tree: &Tree, missing: &BTreeSet<ItemId>) -> HashMap<u64, ItemId> {
+    let mut files = HashMap::new();
+    let mut stack: Vec<ItemId> = missing.iter().copied().collect();
+    while let Some(id) = stack.pop() {
+        let state = tree.item(id).and_then(|i| tree.server_state(i));
+        if let Some(file) = state.and_then(|s| s.meta.file_id) {
+            files.insert(file, id);
+        }
+        stack.extend(tree.server_children(id).into_iter().map(|(_, child)| child));
+    }
+    files
+}
+
+/// Whether it is missing itself or lies in what is.
+fn is_missing(tree: &Tree, missing: &BTreeSet<ItemId>, id: ItemId) -> bool {
+    let mut next = Some(id);
+    for _ in 0..4096 {
+        let Some(id) = next else { return false };
+        if missing.contains(&id) {
+            return true;
+        }
+        let above = tree.item(id).and_then(|i| tree.place(i, Side::Server));
+        next = above.map(|(above, _)| above);
+    }
+    false
+}
+
+/// All items the server tree has under one; a file is its own.
+fn list_below(tree: &Tree, id: ItemId) -> Vec<ItemId> {
+    let mut found = Vec::new();
+    let mut stack: Vec<ItemId> = tree.server_children(id).into_iter().map(|(_, c)| c).collect();
+    while let Some(id) = stack.pop() {
+        found.push(id);
+        stack.extend(tree.server_children(id).into_iter().map(|(_, child)| child));
+    }
+    if found.is_empty() {
+        found.push(id);
+    }
+    found
 }
 
 /// How many items the server tree has in and under one.
@@ -431,10 +678,7 @@ fn count_below(tree: &Tree, id: ItemId) -> u64 {
 }
 
 /// Settles items, again as long as it helps: one may stand in the way of another.
-pub fn settle_all(
-    store: &Store,
-    mut items: Vec<ItemId>,
-) -> Result<Vec<(ItemId, Settled)>, crate::store::persist::StoreError> {
+pub fn settle_all(store: &Store, mut items: Vec<ItemId>) -> Result<Vec<(ItemId, Settled)>, StoreError> {
     let mut left = Vec::new();
     loop {
         let mut later = Vec::new();
@@ -448,7 +692,7 @@ pub fn settle_all(
                         other => left.push((*id, other)),
                     }
                 }
-                Ok::<_, crate::store::persist::StoreError>(())
+                Ok::<_, StoreError>(())
             })?;
         }
         if later.is_empty() || later.len() == before {
@@ -461,21 +705,21 @@ pub fn settle_all(
 
 /// Whether the server side of an item may be noted: what was replayed since the walk began, or is
 /// on its way, is newer than any listing.
-fn may_note(tx: &Tx<'_>, item: &Item) -> bool {
-    item.sending.is_none() && !tx.tree().was_touched(item)
+fn may_note(tx: &Tx<'_>, item: &Item, since: u64) -> bool {
+    item.sending.is_none() && !tx.tree().was_touched(item.id, since)
 }
 
-fn note_changed(tx: &mut Tx<'_>, id: ItemId, mut meta: Meta, modeless: bool) -> bool {
+fn note_changed(tx: &mut Tx<'_>, id: ItemId, mut meta: Meta, round: &Round) -> bool {
     let Some(item) = tx.tree().item(id) else {
         return false;
     };
-    if !may_note(tx, item) {
+    if !may_note(tx, item, round.since) {
         return false;
     }
     let Some(known) = tx.tree().server_state(item).cloned() else {
         return false;
     };
-    if modeless && known.meta.kind == meta.kind {
+    if round.modeless && known.meta.kind == meta.kind {
         meta.mode = known.meta.mode;
     }
     let state = State {
@@ -496,6 +740,11 @@ fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: Sta
         // Nothing is nothing: no look is needed to tell.
         (Kind::File, _) if empty.is_some() => empty.and_then(|base| base.content),
         (Kind::File, Some(known)) if same_version => known.content,
+        // A change of another of its names changes the mark too. What is here must be compared; where
+        // nothing is here, there is nothing to tell apart.
+        (Kind::File, Some(known)) if only_mark_differs(known, &state) && is_absent(tx, known) => {
+            known.content
+        }
         (Kind::File, _) => Some(expect_content(tx, state.meta.size)),
         _ => None,
     };
@@ -513,6 +762,15 @@ fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: Sta
     });
 }
 
+fn only_mark_differs(known: &State, state: &State) -> bool {
+    state.meta.file_id.is_some() && same_but_place(known, state)
+}
+
+fn is_absent(tx: &Tx<'_>, state: &State) -> bool {
+    let content = state.content.and_then(|id| tx.content(id));
+    content.is_some_and(|c| c.size() > 0 && c.present_bytes() == 0)
+}
+
 pub fn expect_content(tx: &mut Tx<'_>, size: u64) -> ContentId {
     let (id, file) = (ContentId(tx.new_id()), tx.new_id());
     tx.contents().expect(id, file, size);
@@ -523,32 +781,33 @@ pub fn expect_content(tx: &mut Tx<'_>, size: u64) -> ContentId {
 /// An item the walk did not find, with all that lies in it; the deepest goes first. A folder goes with
 /// all that is in it or stays until it can: what is left in one that is gone would never be looked at
 /// again.
-fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) -> bool {
+fn note_gone(tx: &mut Tx<'_>, id: ItemId, round: &mut Round) -> bool {
     let Some(item) = tx.tree().item(id) else {
         return true;
     };
-    if !may_note(tx, item) {
+    if !may_note(tx, item, round.since) {
         return false;
     }
     let mut all = true;
     for (_, child) in tx.tree().server_children(id) {
-        all &= note_gone(tx, child, gone);
+        all &= note_gone(tx, child, round);
     }
     if !all {
         return false;
     }
-    // What is new in it here is to be asked about.
+    // What is new in it here is to be asked about; what lives only here just stays.
     if let Some(node) = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node) {
         let inside: Vec<ItemId> = tx
             .tree()
             .node(node)
             .map(|live| live.children.values().copied().collect())
             .unwrap_or_default();
-        gone.extend(
-            inside
-                .into_iter()
-                .filter(|c| tx.tree().item(*c).is_some_and(|i| i.base.is_none())),
-        );
+        let is_new = |c: &ItemId| {
+            tx.tree()
+                .item(*c)
+                .is_some_and(|i| i.base.is_none() && !i.local_only)
+        };
+        round.gone.extend(inside.into_iter().filter(is_new));
     }
     tx.edit_item(id, |item| {
         item.server = match item.base {
@@ -557,7 +816,7 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, gone: &mut Vec<ItemId>) -> bool {
             None => ServerSide::AsBase,
         }
     });
-    gone.push(id);
+    round.gone.push(id);
     true
 }
 
@@ -586,7 +845,8 @@ fn note_fresh(
     inside: Option<Vec<Inside>>,
     round: &mut Round,
 ) {
-    if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name) {
+    let since = round.since;
+    if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name, since) {
         return;
     }
     if round.sent_to.contains(&(parent, listed.name.clone())) {
@@ -597,28 +857,50 @@ fn note_fresh(
         }
         return;
     }
-    // Somebody may have come to stand for it since the walk.
-    if tx.tree().server_child(parent, listed.name.as_bytes()).is_some() {
-        return;
+    if let Some(there) = tx.tree().server_child(parent, listed.name.as_bytes()) {
+        // Somebody may have come to stand for it since the walk; or it is another kind of thing now.
+        let another = tx
+            .tree()
+            .item(there)
+            .is_some_and(|i| became_another(tx.tree(), i, listed.meta.kind));
+        if !another || !round.missing.remove(&there) || !note_gone(tx, there, round) {
+            return;
+        }
     }
-    let moved = listed
+    let mut state = State {
+        parent: Some(parent),
+        name: listed.name.clone(),
+        meta: listed.meta.clone(),
+        content: None,
+    };
+    let candidate = listed
         .meta
         .file_id
         .and_then(|file| round.by_file_id.get(&file))
-        .copied()
-        .filter(|id| round.missing.contains(id))
-        .filter(|id| server_kind(tx.tree(), *id) == Some(listed.meta.kind));
-    if moved.is_some_and(|id| tx.tree().item(id).is_some_and(|i| !may_note(tx, i))) {
+        .copied();
+    let candidate = candidate.filter(|id| is_missing(tx.tree(), &round.missing, *id));
+    if candidate.is_some_and(|id| tx.tree().item(id).is_some_and(|i| i.sending.is_some())) {
         // Taken for something new, what was moved would become a deletion and a creation.
         round.again = true;
         return;
     }
+    let moved = candidate.filter(|id| {
+        let tree = tx.tree();
+        // Numbers of files that went are given to new ones.
+        let is_same = |known: &State| match known.meta.kind {
+            Kind::Folder => listed.meta.kind == Kind::Folder,
+            _ => same_but_place(known, &state),
+        };
+        let item = tree.item(*id).filter(|item| may_note(tx, item, since));
+        let known = item.and_then(|item| tree.server_state(item));
+        known.is_some_and(is_same) && !tree.lies_in(parent, *id, Side::Server)
+    });
     let id = match moved {
         Some(id) => {
             round.missing.remove(&id);
             id
         }
-        None => match bind_fresh(tx, parent, &listed.name) {
+        None => match bind_fresh(tx, parent, &listed, since) {
             Some(id) => id,
             None => return,
         },
@@ -628,66 +910,58 @@ fn note_fresh(
         .item(id)
         .and_then(|i| tx.tree().server_state(i))
         .cloned();
-    let mut state = State {
-        parent: Some(parent),
-        name: listed.name.clone(),
-        meta: listed.meta.clone(),
-        content: None,
-    };
     if let Some(known) = known
         .as_ref()
         .filter(|k| round.modeless && k.meta.kind == state.meta.kind)
     {
         state.meta.mode = known.meta.mode;
     }
-    let state = match (&known, moved) {
+    match &known {
         // A rename changes the mark of a file on some servers, and nothing in it.
-        (Some(known), Some(_)) if same_but_place(known, &state) => {
-            let version = state.meta.version.clone();
-            let mut state = State {
-                content: known.content,
-                ..state
-            };
-            state.meta.version = version;
-            note_placed(tx, id, state.clone());
-            state
+        Some(known) if moved.is_some() && same_but_place(known, &state) => {
+            state.content = known.content;
+            note_placed(tx, id, state);
         }
-        _ => {
-            note_state(tx, id, known.as_ref(), state.clone());
-            state
-        }
-    };
+        _ => note_state(tx, id, known.as_ref(), state),
+    }
     round.touched.push(id);
-    if state.meta.kind != Kind::Folder {
+    let (Kind::Folder, Some(inside)) = (listed.meta.kind, inside) else {
         return;
-    }
-    let Some(inside) = inside else { return };
+    };
     round.walked.push(id);
-    let mut seen = HashSet::new();
-    for child in inside {
-        seen.insert(child.listed.name.clone());
-        match tx.tree().server_child(id, child.listed.name.as_bytes()) {
-            Some(known) => {
-                round.missing.remove(&known);
-                if note_changed(tx, known, child.listed.meta.clone(), round.modeless) {
-                    round.touched.push(known);
-                }
-            }
-            None => note_fresh(tx, id, child.listed, child.inside, round),
-        }
-    }
-    for (name, child) in tx.tree().server_children(id) {
-        if !seen.contains(&name) && moved.is_some() {
-            round.missing.insert(child);
-        }
-    }
+    note_inside(tx, id, inside, round);
     round.touched.push(id);
 }
 
-fn server_kind(tree: &Tree, id: ItemId) -> Option<Kind> {
-    tree.item(id)
-        .and_then(|i| tree.server_state(i))
-        .map(|s| s.meta.kind)
+/// What a folder holds that was walked as a new one; it may be one that moved.
+fn note_inside(tx: &mut Tx<'_>, folder: ItemId, inside: Vec<Inside>, round: &mut Round) {
+    let mut seen = HashSet::new();
+    for child in inside {
+        seen.insert(child.listed.name.clone());
+        let known = tx.tree().server_child(folder, child.listed.name.as_bytes());
+        let known = known.and_then(|id| tx.tree().item(id));
+        match known.map(|item| (item.id, became_another(tx.tree(), item, child.listed.meta.kind))) {
+            Some((known, false)) => {
+                round.missing.remove(&known);
+                if note_changed(tx, known, child.listed.meta, round) {
+                    round.touched.push(known);
+                }
+                if let Some(inside) = child.inside {
+                    note_inside(tx, known, inside, round);
+                }
+            }
+            Some((known, true)) => {
+                round.missing.insert(known);
+                note_fresh(tx, folder, child.listed, child.inside, round);
+            }
+            None => note_fresh(tx, folder, child.listed, child.inside, round),
+        }
+    }
+    for (name, child) in tx.tree().server_children(folder) {
+        if !seen.contains(&name) {
+            round.missing.insert(child);
+        }
+    }
 }
 
 fn same_but_place(known: &State, state: &State) -> bool {
@@ -702,39 +976,50 @@ fn note_placed(tx: &mut Tx<'_>, id: ItemId, state: State) {
 }
 
 /// Which item stands for a name that is new on the server.
-fn bind_fresh(tx: &mut Tx<'_>, parent: ItemId, name: &Name) -> Option<ItemId> {
-    let tree = tx.tree();
+fn bind_fresh(tx: &mut Tx<'_>, parent: ItemId, listed: &Listed, since: u64) -> Option<ItemId> {
+    let (tree, name) = (tx.tree(), &listed.name);
+    let is_folder = listed.meta.kind == Kind::Folder;
     // It was known there, went, and is back.
-    if let Some(id) = tree.base_child(parent, name.as_bytes())
-        && tree.item(id).is_some_and(|i| i.server == ServerSide::Gone)
-    {
-        return tree.item(id).is_some_and(|i| may_note(tx, i)).then_some(id);
+    let is_back = |id: &ItemId| {
+        let item = tree.item(*id).filter(|i| i.server == ServerSide::Gone);
+        let base = item.and_then(|i| i.base.as_deref());
+        base.is_some_and(|base| (base.meta.kind == Kind::Folder) == is_folder)
+    };
+    if let Some(id) = tree.base_at(parent, name.as_bytes()).find(is_back) {
+        return tree
+            .item(id)
+            .is_some_and(|i| may_note(tx, i, since))
+            .then_some(id);
     }
-    let local = local_child(tree, parent, name);
     let location = tree.item(parent)?.location;
-    if let Some(id) = local {
-        let item = tree.item(id)?;
+    let fresh = ItemId(tx.new_id());
+    let tree = tx.tree();
+    if let Some(item) = local_child(tree, parent, name).and_then(|id| tree.item(id)) {
+        let id = item.id;
         if item.base.is_none() && tree.server_state(item).is_none() {
-            if !may_note(tx, item) {
+            if !may_note(tx, item, since) {
                 return None;
             }
             tx.edit_item(id, |item| item.local_only = false);
             return Some(id);
         }
-        // Something that was known elsewhere was moved onto this name here: what stands at the
-        // path is the new thing's local side, and the old item is gone from its place.
-        let entry = item.entry.clone();
-        if item.sending.is_some() {
+        let here = Some((parent, name.clone()));
+        if item.sending.is_some() || tree.place(item, Side::Server) == here {
             return None;
         }
-        let fresh = ItemId(tx.new_id());
-        tx.edit_item(id, |item| item.entry = None);
-        tx.put_item(empty_item(fresh, location));
-        tx.edit_item(fresh, |item| item.entry = entry);
-        tx.relog(id);
-        return Some(fresh);
+        // What stands here and is gone there makes room when it goes here too.
+        let makes_room = item.server == ServerSide::Gone && tree.place(item, Side::Original) == here;
+        if !makes_room {
+            // Something that was known elsewhere was moved onto this name here: what stands at the
+            // path is the new thing's local side, and the old item is gone from its place.
+            let entry = item.entry.clone();
+            tx.edit_item(id, |item| item.entry = None);
+            tx.put_item(empty_item(fresh, location));
+            tx.edit_item(fresh, |item| item.entry = entry);
+            tx.relog(id);
+            return Some(fresh);
+        }
     }
-    let fresh = ItemId(tx.new_id());
     tx.put_item(empty_item(fresh, location));
     Some(fresh)
 }

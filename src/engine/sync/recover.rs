@@ -7,8 +7,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Version};
+use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Time, Version};
 use crate::remote::{Listed, Remote, RemoteError};
+use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Intent};
 
 use super::replay;
@@ -42,37 +43,54 @@ impl Worker {
         let mut open = open;
         open.sort_by_key(|(id, _)| self.target(*id).map(|p| p.as_bytes().len()));
         for (id, intent) in open {
-            let fate = match self.look_for(id, &intent).await {
-                Ok(fate) => fate,
-                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-                Err(error) => {
-                    tracing::warn!(item = id.0, %error, "cannot tell what became of a change");
-                    Fate::NotDone
-                }
-            };
+            let fate = self.fate_of(id, &intent).await?;
             // As long as the intent stands, what it may have left is looked for again.
             if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last())
                 && folders.insert(folder.clone())
             {
-                self.clear_leftovers(&folder).await?;
+                self.clear_leftovers(&folder, true).await?;
             }
-            let can = self.can();
-            self.store.write(|tx| {
-                match fate {
-                    Fate::Done(meta) => replay::succeeded(tx, id, meta, &can),
-                    Fate::NotDone => {
-                        tx.edit_item(id, |item| item.sending = None);
-                        tx.relog(id);
-                    }
-                }
-                Ok::<_, crate::store::persist::StoreError>(())
-            })?;
+            self.carry_out(id, fate)?;
         }
         let until = self.world.elapsed() + LATE_CALLS;
         self.untidy
             .lock()
             .extend(folders.into_iter().map(|folder| (folder, until)));
         Ok(())
+    }
+
+    /// As [`Worker::recover`], for one intent whose answer says too little.
+    pub(super) async fn recover_one(&self, id: ItemId) -> Result<(), End> {
+        let intent = self.store.read().item(id).and_then(|i| i.sending.clone());
+        let Some(intent) = intent else { return Ok(()) };
+        let fate = self.fate_of(id, &intent).await?;
+        self.carry_out(id, fate)?;
+        Ok(())
+    }
+
+    async fn fate_of(&self, id: ItemId, intent: &Intent) -> Result<Fate, End> {
+        match self.look_for(id, intent).await {
+            Ok(fate) => Ok(fate),
+            Err(error @ RemoteError::Gone { .. }) => Err(End::Lost(error)),
+            Err(error) => {
+                tracing::warn!(item = id.0, %error, "cannot tell what became of a change");
+                Ok(Fate::NotDone)
+            }
+        }
+    }
+
+    fn carry_out(&self, id: ItemId, fate: Fate) -> Result<(), StoreError> {
+        let can = self.can();
+        self.store.write(|tx| {
+            match fate {
+                Fate::Done(meta) => replay::succeeded(tx, id, meta, &can),
+                Fate::NotDone => {
+                    tx.edit_item(id, |item| item.sending = None);
+                    tx.relog(id);
+                }
+            }
+            Ok(())
+        })
     }
 
     /// Looks once more where a call that was given up may have been carried out late.
@@ -84,8 +102,9 @@ impl Worker {
             due.map(|(folder, _)| folder.clone()).collect()
         };
         for folder in due {
-            self.clear_leftovers(&folder).await?;
-            self.untidy.lock().remove(&folder);
+            if self.clear_leftovers(&folder, false).await? {
+                self.untidy.lock().remove(&folder);
+            }
         }
         Ok(())
     }
@@ -130,6 +149,7 @@ impl Worker {
         if meta.kind != result.meta.kind {
             return Ok(Fate::NotDone);
         }
+        let can = self.can();
         if intent.aspects.contains(Aspects::PLACE) {
             let same = base
                 .as_ref()
@@ -140,17 +160,29 @@ impl Worker {
                             && (meta.kind == Kind::Folder || base.meta.mtime == meta.mtime)
                     }
                 });
-            return Ok(if same {
+            let is_known = base.is_some_and(|b| b.meta.file_id.is_some()) && meta.file_id.is_some();
+            // Without numbers, something like it may have been made there by somebody else.
+            let done = same && (is_known || self.has_left(intent, &target).await?);
+            return Ok(if done {
                 Fate::Done(Some(meta))
             } else {
                 Fate::NotDone
             });
         }
         if !intent.aspects.intersects(Aspects::CONTENT | Aspects::CREATE) {
-            let set =
-                !intent.aspects.contains(Aspects::MODE) || !self.can().modes || meta.mode == result.meta.mode;
+            let set = !intent.aspects.contains(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode;
+            // Whoever changed the bytes meanwhile left another time: that is an edit, and not ours.
+            let is_ours = |at: Time| {
+                let step = i128::try_from(can.time_step.as_nanos()).unwrap_or(1).max(1);
+                let set = intent.aspects.contains(Aspects::TIMES) && can.set_times;
+                set && (i128::from(at.0) - i128::from(result.meta.mtime.0)).abs() < step
+            };
             let untouched = meta.kind == Kind::Folder
-                || base.is_some_and(|b| b.meta.size == meta.size && b.meta.file_id == meta.file_id);
+                || base.is_some_and(|b| {
+                    b.meta.size == meta.size
+                        && b.meta.file_id == meta.file_id
+                        && (b.meta.mtime == meta.mtime || is_ours(meta.mtime))
+                });
             return Ok(if set && untouched {
                 Fate::Done(Some(meta))
             } else {
@@ -176,31 +208,72 @@ impl Worker {
         }
     }
 
+    /// Whether a move left nothing behind.
+    async fn has_left(&self, intent: &Intent, to: &LocPath) -> Result<bool, RemoteError> {
+        let from = {
+            let tree = self.store.read();
+            let from = intent.from.as_ref();
+            from.and_then(|(parent, name)| Some(tree.path(*parent, Side::Server)?.join(name)))
+        };
+        let Some(from) = from else { return Ok(false) };
+        let folded = |path: &LocPath| String::from_utf8_lossy(path.as_bytes()).to_lowercase();
+        if !self.can().case_sensitive && folded(&from) == folded(to) {
+            return Ok(true);
+        }
+        match self.remote.stat(&from).await {
+            Ok(_) => Ok(false),
+            Err(RemoteError::NotFound) => Ok(true),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes
-    /// to the stash first.
-    pub(super) async fn clear_leftovers(&self, folder: &LocPath) -> Result<(), End> {
+    /// to the stash first. False where uploads are under way there, whose names look the same; `alone`
+    /// says that there are none.
+    pub(super) async fn clear_leftovers(&self, folder: &LocPath, alone: bool) -> Result<bool, End> {
         let leftovers = match self.remote.leftovers(folder).await {
             Ok(leftovers) => leftovers,
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(_) => return Ok(()),
+            Err(_) => return Ok(true),
         };
+        // Looked at after the listing: what was begun later is not in it.
+        if !alone && self.is_sending_in(folder) {
+            return Ok(false);
+        }
         for Listed { name, meta } in leftovers {
             // A step aside in a circle of moves is no leftover.
             if self.is_in_use(folder, &name) {
                 continue;
             }
-            let path = folder.join(&name);
-            let kept = meta.kind != Kind::File || self.is_known_or_stashed(&path, &meta).await?;
-            if !kept {
-                continue;
-            }
-            match self.remote.remove_file(&path, &meta.version).await {
-                Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-                Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
-                Ok(()) => {}
-            }
+            self.clear_leftover(&folder.join(&name), &meta).await?;
+        }
+        Ok(true)
+    }
+
+    pub(super) async fn clear_leftover(&self, path: &LocPath, meta: &Meta) -> Result<(), End> {
+        let kept = meta.kind != Kind::File || self.is_known_or_stashed(path, meta).await?;
+        if !kept {
+            return Ok(());
+        }
+        match self.remote.remove_file(path, &meta.version).await {
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
+            Ok(()) => {}
         }
         Ok(())
+    }
+
+    fn is_sending_in(&self, folder: &LocPath) -> bool {
+        let sending: Vec<ItemId> = {
+            let tree = self.store.read();
+            let open = tree.location(self.location).map(|live| &live.attention);
+            let sends = |id: &ItemId| tree.item(*id).is_some_and(|i| i.sending.is_some());
+            open.into_iter().flatten().copied().filter(sends).collect()
+        };
+        let into = |id: ItemId| self.target(id).and_then(|path| path.split_last());
+        sending
+            .into_iter()
+            .any(|id| into(id).is_some_and(|(at, _)| at == *folder))
     }
 
     fn is_in_use(&self, folder: &LocPath, name: &Name) -> bool {

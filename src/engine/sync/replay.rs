@@ -7,12 +7,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{ItemId, Kind, LocPath, LocationId, Meta, Name, Needs, ProblemId, Side, State, Version};
+use crate::model::{
+    ContentId, ItemId, Kind, LocPath, LocationId, Meta, Name, Needs, ProblemId, Side, State, Version,
+};
 use crate::remote::{Capabilities, NewMeta, Remote, RemoteError, SetMeta, Source, TEMP_PREFIX};
-use crate::store::content::ContentError;
+use crate::store::content::{ContentError, Contents};
 use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Intent, Item, Problem, ServerSide};
-use crate::store::tree::Tree;
+use crate::store::tree::{Live, Tree, contents_of_item};
 use crate::store::{Store, Tx};
 
 use super::schedule::{Readiness, Step, circle, readiness};
@@ -79,11 +81,14 @@ pub struct Plan {
     pub next: Option<Duration>,
     /// Nothing is ready, and these wait for one another.
     pub circle: Option<ItemId>,
+    /// Records that wait for bytes to be fetched.
+    pub lacking: Vec<(ItemId, ContentId)>,
 }
 
 /// Which records may be sent now, at most so many.
-pub fn plan(tree: &Tree, location: LocationId, now: Duration, cut_short: bool, most: usize) -> Plan {
+pub fn plan(store: &Store, location: LocationId, now: Duration, cut_short: bool, most: usize) -> Plan {
     let mut plan = Plan::default();
+    let tree = &*store.read();
     let Some(live) = tree.location(location) else {
         return plan;
     };
@@ -91,7 +96,10 @@ pub fn plan(tree: &Tree, location: LocationId, now: Duration, cut_short: bool, m
     for id in &live.attention {
         let Some(item) = tree.item(*id) else { continue };
         match readiness(tree, item, now, cut_short) {
-            Readiness::Send(step) => plan.ready.push((*id, step)),
+            Readiness::Send(step) => match lacking(tree, store.contents(), item, step) {
+                None => plan.ready.push((*id, step)),
+                Some(content) => plan.lacking.push((*id, content)),
+            },
             Readiness::At(at) => plan.next = Some(plan.next.map_or(at, |next| next.min(at))),
             Readiness::Behind(_) => behind.push(*id),
             Readiness::No => {}
@@ -104,47 +112,66 @@ pub fn plan(tree: &Tree, location: LocationId, now: Duration, cut_short: bool, m
         .attention
         .iter()
         .any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
-    if plan.ready.is_empty() && !in_flight {
+    if plan.ready.is_empty() && plan.lacking.is_empty() && !in_flight {
         plan.circle = behind.into_iter().find_map(|id| circle(tree, id, now));
     }
     plan
 }
 
-/// Makes the contents of these records final: never written again, on the disk, digest known.
-pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<(), StoreError> {
+/// The content that must be wholly here before this record may be sent: what is sent, or what the
+/// record takes from the server while something here still needs it and has never fetched it.
+fn lacking(tree: &Tree, contents: &Contents, item: &Item, step: Step) -> Option<ContentId> {
+    let is_absent = |id: &ContentId| contents.get(*id).is_some_and(|c| !c.is_whole());
+    if matches!(step, Step::CreateFile | Step::Replace | Step::CreateLink(_)) {
+        let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
+        if let Some(sent) = node.and_then(|l| l.row.content).filter(is_absent) {
+            return Some(sent);
+        }
+    }
+    if !matches!(step, Step::Replace | Step::RemoveFile | Step::RemoveForType) {
+        return None;
+    }
+    let last = item.base.as_deref()?.content.filter(is_absent)?;
+    let own = contents_of_item(item).filter(|c| *c == last).count();
+    let others = tree.references(last) as usize - own.min(tree.references(last) as usize);
+    // A file that was removed and that no program has open is read by nobody any more.
+    let is_left = |live: &&Live| live.row.content == Some(last) && live.links.is_empty() && live.opens == 0;
+    (others > 0 && others > tree.nodes().filter(is_left).count()).then_some(last)
+}
+
+/// Makes the contents of these records final: never written again, on the disk, digest known. Returns
+/// those that cannot be: that is their own matter, and holds up no other.
+pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<Vec<(ItemId, ContentError)>, StoreError> {
     let mut contents = Vec::new();
     {
         let tree = store.read();
         for (id, step) in ready {
-            if !matches!(step, Step::CreateFile | Step::Replace) {
+            if !matches!(step, Step::CreateFile | Step::Replace | Step::CreateLink(_)) {
                 continue;
             }
             let node = tree
                 .item(*id)
                 .and_then(|i| i.entry.as_ref())
                 .and_then(|e| tree.node(e.node));
-            contents.extend(
-                node.and_then(|l| l.row.content)
-                    .and_then(|id| store.contents().get(id)),
-            );
+            let content = node.and_then(|l| l.row.content);
+            contents.extend(content.and_then(|c| Some((*id, store.contents().get(c)?))));
         }
     }
-    for content in &contents {
-        content.seal().map_err(content_failure)?;
+    let (mut refused, mut sealed) = (Vec::new(), Vec::new());
+    for (id, content) in contents {
+        match content.seal() {
+            Ok(_) => sealed.push(content),
+            Err(ContentError::Full) => return Err(StoreError::Full),
+            Err(ContentError::Io(error)) => return Err(StoreError::Io(error)),
+            Err(error) => refused.push((id, error)),
+        }
     }
-    store.contents().sync(&contents)?;
+    store.contents().sync(&sealed)?;
     store.write(|tx| {
-        contents.iter().for_each(|c| tx.touch_content(c.id()));
-        Ok(())
-    })
-}
-
-fn content_failure(error: ContentError) -> StoreError {
-    match error {
-        ContentError::Full => StoreError::Full,
-        ContentError::Io(error) => StoreError::Io(error),
-        error => StoreError::Damaged(error.to_string()),
-    }
+        sealed.iter().for_each(|c| tx.touch_content(c.id()));
+        Ok::<_, StoreError>(())
+    })?;
+    Ok(refused)
 }
 
 /// Writes the records down as intents, if they are still ready. To be flushed before they are sent.
@@ -162,6 +189,9 @@ pub fn hand_over(
             if aside.is_none()
                 && !matches!(readiness(tx.tree(), item, now, true), Readiness::Send(s) if s == *step)
             {
+                continue;
+            }
+            if lacking(tx.tree(), tx.contents(), item, *step).is_some() {
                 continue;
             }
             if let Some((call, intent)) = call(tx, item, *step, capabilities, aside) {
@@ -344,6 +374,7 @@ fn call(
             }
             if pending.contains(Aspects::TIMES) && node.kind == Kind::File {
                 set.mtime = can.set_times.then_some(node.mtime);
+                result.meta.mtime = set.mtime.unwrap_or(result.meta.mtime);
             }
             if pending.contains(Aspects::XATTRS) {
                 result.meta.xattrs = Some(node.xattrs.clone());
@@ -466,6 +497,12 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
         }
     }
     tx.tree_mut().touch(id, old_place);
+    if intent
+        .aspects
+        .intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE)
+    {
+        tx.tree_mut().note_moved(id);
+    }
     if let Some(node) = node_id.and_then(|n| tx.tree_mut().live_mut(n))
         && node.writers == 0
     {

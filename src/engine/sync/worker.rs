@@ -48,7 +48,10 @@ pub struct Worker {
     pub(super) confirmed: AtomicBool,
     /// The log was found to have nothing more to send, at this journal record.
     pub(super) idle_at: AtomicU64,
+    /// A look at everything is under way.
     pub(super) observing: futures::lock::Mutex<()>,
+    /// What was found is being noted.
+    pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
     /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
     pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
@@ -124,6 +127,7 @@ impl Worker {
             confirmed: AtomicBool::new(false),
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
+            applying: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
             untidy: Mutex::default(),
             refusals: Mutex::default(),

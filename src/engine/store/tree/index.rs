@@ -1,14 +1,14 @@
 //! Keeps the indexes in step with the rows.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State};
+use crate::model::{HistoryId, ItemId, Kind, LocationId, NodeId, StashId, State};
 use crate::store::rows::{History, Item, Location, Node, ServerSide, Stashed};
 
-use super::{Live, LiveLocation, Tree, contents_of_before, contents_of_item, contents_of_node};
+use super::{Live, LiveLocation, Touched, Tree, contents_of_before, contents_of_item, contents_of_node};
 
 impl Tree {
     pub(in crate::store) fn put_item(&mut self, id: ItemId, row: Option<Item>) -> Option<Item> {
@@ -43,21 +43,12 @@ impl Tree {
             ..
         }) = item.base.as_deref()
         {
-            add_child(
-                &mut self.base_children,
-                &mut self.shadowed,
-                *parent,
-                name,
-                item.id,
-            );
+            self.base_children.insert(*parent, name, item.id);
         }
         if let ServerSide::At(state) = &item.server
             && let Some(parent) = state.parent
         {
-            self.server_children
-                .entry(parent)
-                .or_default()
-                .insert(state.name.clone(), item.id);
+            self.server_children.insert(parent, &state.name, item.id);
         }
         for content in contents_of_item(item) {
             self.retain(content);
@@ -91,19 +82,12 @@ impl Tree {
             ..
         }) = item.base.as_deref()
         {
-            remove_child(&mut self.base_children, *parent, name, item.id);
-            uncover(
-                &mut self.base_children,
-                &mut self.shadowed,
-                *parent,
-                name,
-                item.id,
-            );
+            self.base_children.remove(*parent, name, item.id);
         }
         if let ServerSide::At(state) = &item.server
             && let Some(parent) = state.parent
         {
-            remove_child(&mut self.server_children, parent, &state.name, item.id);
+            self.server_children.remove(parent, &state.name, item.id);
         }
         for content in contents_of_item(item) {
             self.release(content);
@@ -153,8 +137,7 @@ impl Tree {
                     row,
                     ignored,
                     attention: BTreeSet::new(),
-                    touched: HashSet::new(),
-                    touched_places: HashSet::new(),
+                    touched: Touched::default(),
                     removed: HashMap::new(),
                 };
                 self.locations.insert(id, live);
@@ -190,59 +173,6 @@ impl Tree {
             self.release(content);
         }
         old
-    }
-}
-
-fn add_child(
-    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
-    shadowed: &mut HashMap<ItemId, Vec<(Name, ItemId)>>,
-    parent: ItemId,
-    name: &Name,
-    id: ItemId,
-) {
-    let before = index.entry(parent).or_default().insert(name.clone(), id);
-    if let Some(before) = before.filter(|before| *before != id) {
-        shadowed.entry(parent).or_default().push((name.clone(), before));
-    }
-}
-
-/// An item left its place: one that it covered shows again, one that was covered itself is covered no
-/// longer.
-fn uncover(
-    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
-    shadowed: &mut HashMap<ItemId, Vec<(Name, ItemId)>>,
-    parent: ItemId,
-    name: &Name,
-    id: ItemId,
-) {
-    let Some(covered) = shadowed.get_mut(&parent) else {
-        return;
-    };
-    let before = covered.len();
-    covered.retain(|(n, other)| !(n == name && *other == id));
-    let was_covered = covered.len() < before;
-    if !was_covered && let Some(at) = covered.iter().rposition(|(n, _)| n == name) {
-        let (name, other) = covered.remove(at);
-        index.entry(parent).or_default().entry(name).or_insert(other);
-    }
-    if covered.is_empty() {
-        shadowed.remove(&parent);
-    }
-}
-
-fn remove_child(
-    index: &mut HashMap<ItemId, BTreeMap<Name, ItemId>>,
-    parent: ItemId,
-    name: &Name,
-    id: ItemId,
-) {
-    if let Some(children) = index.get_mut(&parent) {
-        if children.get(name) == Some(&id) {
-            children.remove(name);
-        }
-        if children.is_empty() {
-            index.remove(&parent);
-        }
     }
 }
 

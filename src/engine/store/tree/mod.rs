@@ -4,19 +4,25 @@
 //! needs attention) follows from them and is kept in step by [`Tree::put_item`] and its like.
 //! Nothing here does I/O.
 
+mod children;
 mod index;
 mod places;
+mod touched;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{ContentId, HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, Time};
+use crate::model::{
+    ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, Time,
+};
 
-use super::rows::{Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
+use super::rows::{Aspects, Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
+use children::Children;
+use touched::Touched;
 
 /// A node and what of it lives only as long as the process.
 pub struct Live {
@@ -68,9 +74,8 @@ pub struct LiveLocation {
     pub ignored: Arc<Gitignore>,
     /// Items with a record, an intent, a conflict, a problem or an unsettled server side.
     pub attention: BTreeSet<ItemId>,
-    /// What our own replay changed since the observation under way began: its listings may be older.
-    touched: HashSet<ItemId>,
-    touched_places: HashSet<(ItemId, Name)>,
+    /// What became true since the observations under way began: their listings may be older.
+    touched: Touched,
     /// `World::elapsed` at which items were removed here: a removal settles like any other change.
     removed: HashMap<ItemId, Duration>,
 }
@@ -79,12 +84,9 @@ pub struct LiveLocation {
 pub struct Tree {
     items: HashMap<ItemId, Item>,
     nodes: HashMap<NodeId, Live>,
-    base_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
-    /// Items whose place in `base` another one has taken meanwhile: they moved or are gone on the
-    /// server, and what is to become of them here is not settled yet. Few, and for a short time.
-    shadowed: HashMap<ItemId, Vec<(Name, ItemId)>>,
+    base_children: Children,
     /// Only of items whose server side is `At`.
-    server_children: HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    server_children: Children,
     locations: BTreeMap<LocationId, LiveLocation>,
     stash: BTreeMap<StashId, Stashed>,
     history: BTreeMap<HistoryId, History>,
@@ -158,21 +160,45 @@ impl Tree {
         }
     }
 
-    pub fn begin_observation(&mut self, id: LocationId) {
+    /// The moment from which on listings are made; to be ended with [`Tree::end_observation`].
+    pub fn begin_observation(&mut self, id: LocationId) -> u64 {
+        self.locations.get_mut(&id).map_or(0, |l| l.touched.begin())
+    }
+
+    pub fn end_observation(&mut self, id: LocationId, since: u64) {
         if let Some(location) = self.locations.get_mut(&id) {
-            location.touched.clear();
-            location.touched_places.clear();
+            location.touched.end(since);
         }
+    }
+
+    fn touched_mut(&mut self, id: ItemId) -> Option<&mut Touched> {
+        let location = self.items.get(&id)?.location;
+        Some(&mut self.locations.get_mut(&location)?.touched)
+    }
+
+    fn touched(&self, id: ItemId) -> Option<&Touched> {
+        let location = self.items.get(&id)?.location;
+        Some(&self.locations.get(&location)?.touched)
     }
 
     /// Our own replay changed it on the server just now.
     pub fn touch(&mut self, id: ItemId, places: impl IntoIterator<Item = (ItemId, Name)>) {
-        let Some(location) = self.items.get(&id).map(|i| i.location) else {
-            return;
-        };
-        if let Some(location) = self.locations.get_mut(&location) {
-            location.touched.insert(id);
-            location.touched_places.extend(places);
+        if let Some(touched) = self.touched_mut(id) {
+            touched.touch(id, places);
+        }
+    }
+
+    /// Our own replay made, moved or removed it on the server just now.
+    pub fn note_moved(&mut self, id: ItemId) {
+        if let Some(touched) = self.touched_mut(id) {
+            touched.note_moved(id);
+        }
+    }
+
+    /// What the server has in it was noted just now.
+    pub fn note_listing(&mut self, folder: ItemId) {
+        if let Some(touched) = self.touched_mut(folder) {
+            touched.note_listing(folder);
         }
     }
 
@@ -190,18 +216,38 @@ impl Tree {
         }
     }
 
-    pub fn was_touched(&self, item: &Item) -> bool {
-        self.locations
-            .get(&item.location)
-            .is_some_and(|l| l.touched.contains(&item.id))
+    pub fn was_touched(&self, id: ItemId, since: u64) -> bool {
+        self.touched(id).is_some_and(|t| t.was_touched(id, since))
     }
 
-    pub fn was_place_touched(&self, parent: ItemId, name: &Name) -> bool {
-        let location = self
-            .items
-            .get(&parent)
-            .and_then(|i| self.locations.get(&i.location));
-        location.is_some_and(|l| l.touched_places.contains(&(parent, name.clone())))
+    pub fn was_place_touched(&self, parent: ItemId, name: &Name, since: u64) -> bool {
+        self.touched(parent)
+            .is_some_and(|t| t.was_place_touched(parent, name, since))
+    }
+
+    /// Whether a listing of a folder that was made since then, under that path, still counts: nobody
+    /// noted a newer one, and it was this folder's path all the time.
+    pub fn is_listing_good(&self, folder: ItemId, path: &LocPath, since: u64) -> bool {
+        let Some(touched) = self.touched(folder) else {
+            return false;
+        };
+        if touched.was_noted(folder, since) || self.path(folder, Side::Server).as_ref() != Some(path) {
+            return false;
+        }
+        let mut next = Some(folder);
+        let mut depth = 0;
+        while let Some(item) = next.and_then(|id| self.items.get(&id)) {
+            let moves = item.sending.as_ref().is_some_and(|i| {
+                i.aspects
+                    .intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE)
+            });
+            depth += 1;
+            if moves || touched.was_moved(item.id, since) || depth > 4096 {
+                return false;
+            }
+            next = self.place(item, Side::Server).map(|(parent, _)| parent);
+        }
+        true
     }
 
     pub fn stash(&self) -> &BTreeMap<StashId, Stashed> {

@@ -15,47 +15,42 @@ impl Tree {
         self.nodes.get(&parent)?.children.get(name).copied()
     }
 
+    /// Of several at one place, the one that the server still has there.
     pub fn base_child(&self, parent: ItemId, name: &[u8]) -> Option<ItemId> {
-        self.base_children.get(&parent)?.get(name).copied()
+        let is_there = |id: &ItemId| self.items[id].server == ServerSide::AsBase;
+        let mut all = self.base_children.at(parent, name);
+        let first = all.next()?;
+        if is_there(&first) {
+            return Some(first);
+        }
+        Some(all.find(is_there).unwrap_or(first))
+    }
+
+    /// All that have this place in `base`: more than one while a conflict about a place is open.
+    pub fn base_at<'a>(&'a self, parent: ItemId, name: &'a [u8]) -> impl Iterator<Item = ItemId> + 'a {
+        self.base_children.at(parent, name)
     }
 
     pub fn base_children(&self, parent: ItemId) -> impl Iterator<Item = (&Name, ItemId)> {
-        self.base_children
-            .get(&parent)
-            .into_iter()
-            .flatten()
-            .map(|(name, id)| (name, *id))
-            .chain(self.covered(parent).map(|(name, id)| (name, *id)))
-    }
-
-    /// Items whose place in `base` has been taken by another one.
-    fn covered(&self, parent: ItemId) -> impl Iterator<Item = &(Name, ItemId)> {
-        self.shadowed.get(&parent).into_iter().flatten()
+        self.base_children.of(parent)
     }
 
     pub fn server_child(&self, parent: ItemId, name: &[u8]) -> Option<ItemId> {
-        if let Some(id) = self.server_children.get(&parent).and_then(|c| c.get(name)) {
-            return Some(*id);
+        if let Some(id) = self.server_children.at(parent, name).next() {
+            return Some(id);
         }
-        let covered = self.covered(parent).filter(|(n, _)| n.as_bytes() == name);
         self.base_child(parent, name)
-            .into_iter()
-            .chain(covered.map(|(_, id)| *id))
-            .find(|id| self.items[id].server == ServerSide::AsBase)
+            .filter(|id| self.items[id].server == ServerSide::AsBase)
     }
 
     pub fn server_children(&self, parent: ItemId) -> Vec<(Name, ItemId)> {
         let as_base = self
             .base_children(parent)
-            .filter(|(_, id)| self.items[id].server == ServerSide::AsBase)
-            .map(|(name, id)| (name.clone(), id));
-        let moved = self
-            .server_children
-            .get(&parent)
-            .into_iter()
-            .flatten()
-            .map(|(n, id)| (n.clone(), *id));
-        as_base.chain(moved).collect()
+            .filter(|(_, id)| self.items[id].server == ServerSide::AsBase);
+        as_base
+            .chain(self.server_children.of(parent))
+            .map(|(name, id)| (name.clone(), id))
+            .collect()
     }
 
     /// What the server has of an item.

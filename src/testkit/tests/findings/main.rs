@@ -1,0 +1,8 @@
+//! What reviews found, each as what should have happened.
+
+#![allow(clippy::unwrap_used)]
+
+mod decisions;
+mod observing;
+mod place;
+mod replaying;

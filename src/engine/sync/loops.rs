@@ -525,6 +525,10 @@ impl Worker {
                 }
                 _ => self.look_once(&scope).await?,
             };
+            if applied.again {
+                self.hints.lock().push(Hint::Everything);
+                self.wake.notify(usize::MAX);
+            }
             if applied.ask_all {
                 scope = Scope::Everything;
             } else if applied.stale.is_empty() {

@@ -133,6 +133,8 @@ pub struct Applied {
     pub stale: BTreeSet<ItemId>,
     /// Only a look at everything can tell what moved from what went.
     pub ask_all: bool,
+    /// Something was found that is on its way: once its answer is here, all is to be looked at again.
+    pub again: bool,
 }
 
 /// Why a round did not come to its end.
@@ -548,7 +550,7 @@ impl Observation {
             round.walked.iter().for_each(|id| mark_listed(tx, *id));
             Ok::<_, StoreError>(())
         })?;
-        applied.ask_all |= round.again;
+        applied.again = round.again;
         Ok(applied)
     }
 }

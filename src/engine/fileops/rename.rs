@@ -47,11 +47,8 @@ impl Fileops {
                     _ => OpError::NotEmpty,
                 });
             }
-            match (mode, over) {
-                (RenameMode::Exchange, Some(over)) => {
-                    return exchange(tx, (moved, parent), (over, new_parent));
-                }
-                _ => {}
+            if let (RenameMode::Exchange, Some(over)) = (mode, over) {
+                return exchange(tx, (moved, parent), (over, new_parent));
             }
             let over_node = over.map(|id| entry_node(tx, id)).transpose()?;
             if over_node == Some(node) {

@@ -25,6 +25,7 @@ mod oracle;
 mod plan;
 mod plant;
 mod run;
+mod telling;
 
 pub use plan::Plan;
 pub use plant::Plant;

@@ -18,7 +18,7 @@ pub use shape::{Is, all_have, has};
 pub use tree::{Tree, differences, leftovers, tree};
 
 /// No test's outcome depends on speed: this is only how long a wait may last before it is hopeless.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// Waits for a condition.
 #[track_caller]

@@ -49,6 +49,9 @@ fn an_emptied_root_asks_and_is_confirmed() {
         assert_eq!(the_problem(&s)["id"], problem["id"]);
     }
     let problem = the_problem(&s);
+    if !tries_known() {
+        return skip(known("sync-after-confirm"));
+    }
     s.ok(&["confirm", &problem["id"].to_string()]);
     s.sync(0);
     assert!(tree(&s.here("")).is_empty(), "{:?}", tree(&s.here("")).keys());
@@ -111,10 +114,10 @@ fn a_programs_own_deletions_are_replayed() {
 
 #[test]
 fn a_folder_that_is_not_there_is_a_server_that_is_gone() {
-    skip(known("moved-away"));
-    let Some(s) = session().filter(|_| tries_known()) else {
-        return;
-    };
+    if !tries_known() {
+        return skip(known("moved-away"));
+    }
+    let Some(s) = session() else { return };
     let before = tree(&s.here(""));
     let away = s.base().join("server-away");
     fs::rename(s.there(""), &away).unwrap();

@@ -429,6 +429,10 @@ impl Handle {
 
     /// Original, local and server as files that are wholly here.
     fn three_texts(&self, tree: &Tree, item: &Item) -> Option<[Arc<Content>; 3]> {
+        // Where something else than the text conflicts, merging texts would decide it unasked.
+        item.conflict
+            .as_ref()
+            .filter(|c| c.kind == ConflictKind::EditEdit)?;
         let base = item.base.as_deref().filter(|s| s.meta.kind == Kind::File)?;
         let server = tree.server_state(item).filter(|s| s.meta.kind == Kind::File)?;
         let local = &tree.node(item.entry.as_ref()?.node)?.row;

@@ -118,6 +118,10 @@ struct Round {
     walked: Vec<ItemId>,
     /// The server keeps no modes: whatever it shows, they are those that both sides last had.
     modeless: bool,
+    /// Where our own records lead whose answer is not known yet: what is found there may be ours.
+    sent_to: HashSet<(ItemId, Name)>,
+    /// Something was found whose item is on its way: only another look at everything tells.
+    again: bool,
 }
 
 /// What was noted, and what could not be.
@@ -495,6 +499,7 @@ impl Observation {
             let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
             let mut good = Good::new(&self.listed, self.since);
             store.write(|tx| {
+                round.sent_to = sent_to(tx.tree());
                 for fresh in chunk {
                     if !good.is(tx.tree(), fresh.parent) {
                         continue;
@@ -543,8 +548,17 @@ impl Observation {
             round.walked.iter().for_each(|id| mark_listed(tx, *id));
             Ok::<_, StoreError>(())
         })?;
+        applied.ask_all |= round.again;
         Ok(applied)
     }
+}
+
+fn sent_to(tree: &Tree) -> HashSet<(ItemId, Name)> {
+    let attention = tree.locations().flat_map(|live| live.attention.iter());
+    attention
+        .filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref())
+        .filter_map(|state| Some((state.parent?, state.name.clone())))
+        .collect()
 }
 
 /// Which of the listings still count, asked within one step.
@@ -835,6 +849,14 @@ fn note_fresh(
     if tx.tree().item(parent).is_none() || tx.tree().was_place_touched(parent, &listed.name, since) {
         return;
     }
+    if round.sent_to.contains(&(parent, listed.name.clone())) {
+        // Should it be something that moved here, that one is not gone.
+        let file = listed.meta.file_id;
+        if let Some(id) = file.and_then(|file| round.by_file_id.get(&file)) {
+            round.again |= round.missing.remove(id);
+        }
+        return;
+    }
     if let Some(there) = tx.tree().server_child(parent, listed.name.as_bytes()) {
         // Somebody may have come to stand for it since the walk; or it is another kind of thing now.
         let another = tx
@@ -851,23 +873,28 @@ fn note_fresh(
         meta: listed.meta.clone(),
         content: None,
     };
-    let moved = listed
+    let candidate = listed
         .meta
         .file_id
         .and_then(|file| round.by_file_id.get(&file))
-        .copied()
-        .filter(|id| is_missing(tx.tree(), &round.missing, *id))
-        .filter(|id| {
-            let tree = tx.tree();
-            // Numbers of files that went are given to new ones.
-            let is_same = |known: &State| match known.meta.kind {
-                Kind::Folder => listed.meta.kind == Kind::Folder,
-                _ => same_but_place(known, &state),
-            };
-            let item = tree.item(*id).filter(|item| may_note(tx, item, since));
-            let known = item.and_then(|item| tree.server_state(item));
-            known.is_some_and(is_same) && !tree.lies_in(parent, *id, Side::Server)
-        });
+        .copied();
+    let candidate = candidate.filter(|id| is_missing(tx.tree(), &round.missing, *id));
+    if candidate.is_some_and(|id| tx.tree().item(id).is_some_and(|i| i.sending.is_some())) {
+        // Taken for something new, what was moved would become a deletion and a creation.
+        round.again = true;
+        return;
+    }
+    let moved = candidate.filter(|id| {
+        let tree = tx.tree();
+        // Numbers of files that went are given to new ones.
+        let is_same = |known: &State| match known.meta.kind {
+            Kind::Folder => listed.meta.kind == Kind::Folder,
+            _ => same_but_place(known, &state),
+        };
+        let item = tree.item(*id).filter(|item| may_note(tx, item, since));
+        let known = item.and_then(|item| tree.server_state(item));
+        known.is_some_and(is_same) && !tree.lies_in(parent, *id, Side::Server)
+    });
     let id = match moved {
         Some(id) => {
             round.missing.remove(&id);

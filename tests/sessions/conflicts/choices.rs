@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::kinds::{Case, State, What, moved_there, must_be, plain, session};
-use crate::common::{Is, Session, all_have, known, skip, tries_known};
+use crate::common::{Is, Session, all_have};
 
 const RESOLVED: [(&str, Is); 5] = [
     ("path", Is::Text),
@@ -90,14 +90,7 @@ fn losers<'a>(case: &'a Case, of: &[&'a Option<State>]) -> Vec<&'static str> {
 #[track_caller]
 fn each(choice: &[&str], expected: impl Fn(&Case) -> Expected, lost: impl Fn(&Case) -> Vec<&'static str>) {
     try_each(&plain(), choice, &expected, &lost);
-    if tries_known() {
-        try_each(&moved_there(), choice, &expected, &lost);
-    }
-}
-
-#[test]
-fn what_was_moved_on_the_server_too() {
-    skip(known("moved-there"));
+    try_each(&moved_there(), choice, &expected, &lost);
 }
 
 #[track_caller]

@@ -177,10 +177,18 @@ pub fn session(cases: &[Case]) -> Option<Session> {
         // One hour apart, so that no clock decides which is the newer.
         let hour = |n: u64| UNIX_EPOCH + Duration::from_secs(1_700_000_000 + n * 3600);
         let (ours, theirs) = if case.server_newer { (1, 2) } else { (2, 1) };
-        if case.kind != "metadata" && case.kind != "move/move" {
-            date(&session.here(""), case.local.as_ref(), hour(ours));
-            date(&session.there(""), case.server.as_ref(), hour(theirs));
-        }
+        let original = case.original.as_ref().and_then(State::text);
+        let is_edited = |state: &&State| state.text() != original;
+        date(
+            &session.here(""),
+            case.local.as_ref().filter(is_edited),
+            hour(ours),
+        );
+        date(
+            &session.there(""),
+            case.server.as_ref().filter(is_edited),
+            hour(theirs),
+        );
     }
     session.online(4);
     Some(session)
@@ -211,7 +219,11 @@ fn change(root: &Path, from: Option<&State>, to: Option<&State>) {
             if from.path != to.path {
                 fs::rename(root.join(from.path), root.join(to.path)).expect("it can be moved");
             }
-            if from.what != to.what {
+            if let (What::File { text, .. }, What::File { text: new, mode }) = (&from.what, &to.what)
+                && text == new
+            {
+                fs::set_permissions(root.join(to.path), Permissions::from_mode(*mode)).expect("its mode");
+            } else if from.what != to.what {
                 if !matches!((&from.what, &to.what), (What::File { .. }, What::File { .. })) {
                     fs::remove_file(root.join(to.path)).expect("it can be removed");
                 }

@@ -212,6 +212,6 @@ fn a_mount_that_was_left_is_taken_over_while_it_is_used() {
     assert_eq!(s.read_here("d/b"), "b\n");
     // Offline by hand outlives both.
     assert_eq!(s.json(&["status"])["locations"][0]["reason"], "by-hand");
-    s.online(0);
-    s.must_agree();
+    s.ok(&["online"]);
+    end_clean(&s, 0);
 }

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use holdfast_engine::model::{Kind, Meta, Xattrs};
-use rustix::fs::{Statx, StatxAttributes};
+use rustix::fs::{Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::place::{Place, proc_path, stat_at, stat_fd};
@@ -84,8 +84,20 @@ fn build(place: &Place, stat: &Statx, target: Option<&[u8]>, xattrs: Option<Xatt
         link_target: target.map(Arc::from),
         xattrs,
         version: Token::new(stat, &place.fs.keeps, target).version(),
-        file_id: place.fs.keeps.ino.then_some(stat.stx_ino),
+        file_id: place.fs.keeps.ino.then(|| file_id(stat)),
     }
+}
+
+/// The inode, and when it was made: the number of a removed file is given to the next new one, which
+/// must not be taken for the old one under another name.
+fn file_id(stat: &Statx) -> u64 {
+    if stat.stx_mask & StatxFlags::BTIME.bits() == 0 {
+        return stat.stx_ino;
+    }
+    let made = (stat.stx_btime.tv_sec as u64)
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(u64::from(stat.stx_btime.tv_nsec));
+    stat.stx_ino ^ made.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(32)
 }
 
 /// The marks of what is under a name, without more calls than that takes.

@@ -233,7 +233,12 @@ pub fn stat_at(folder: &OwnedFd, name: &std::ffi::CStr, fresh: bool) -> Result<S
     if fresh {
         flags |= AtFlags::STATX_FORCE_SYNC;
     }
-    rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)
+    rustix::fs::statx(
+        folder,
+        name,
+        flags,
+        StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID,
+    )
 }
 
 pub fn stat_fd(fd: &OwnedFd) -> Result<Statx, Errno> {
@@ -241,7 +246,7 @@ pub fn stat_fd(fd: &OwnedFd) -> Result<Statx, Errno> {
         fd,
         c"",
         AtFlags::EMPTY_PATH,
-        StatxFlags::BASIC_STATS | StatxFlags::MNT_ID,
+        StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID,
     )
 }
 

@@ -1,0 +1,71 @@
+//! A day's work on a large real tree: pinned, left, worked in by git, tar, sqlite and editors while
+//! somebody else works on the server; then all of it is replayed, exactly the expected conflicts are
+//! found and decided in bulk, and both sides are the same to the last bit of mode.
+//!
+//! Runs with `HOLDFAST_LONG=1` only: it takes minutes.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod source;
+mod story;
+
+use std::time::Instant;
+
+use common::{Session, long, skip, tree};
+
+/// Says how long a part took; no outcome depends on it.
+fn timed<T>(what: &str, work: impl FnOnce() -> T) -> T {
+    let since = Instant::now();
+    let value = work();
+    println!("{what}: {:.1} s", since.elapsed().as_secs_f64());
+    value
+}
+
+#[test]
+fn a_days_work_on_a_real_tree() {
+    if !long() {
+        return skip("the work on a real tree runs with HOLDFAST_LONG=1 only");
+    }
+    let Some(s) = Session::empty() else { return };
+    let made = source::fill(&s.there("src"));
+    let count = tree(&s.there("")).len();
+    println!("{count} files and folders, from {made}");
+    assert!(count >= 20_000, "only {count}");
+
+    timed("pin", || s.add_and_pin());
+    timed("compare", || s.must_agree());
+    s.offline();
+    let plan = story::Plan::of(&s);
+    timed("work here", || plan.work_here(&s));
+    timed("work there", || plan.work_there(&s));
+    println!(
+        "{} changes wait",
+        s.json(&["changes"]).as_array().map_or(0, Vec::len)
+    );
+
+    timed("replay", || s.online(4));
+    let expected = plan.conflicts();
+    let expected: Vec<(&str, &str)> = expected.iter().map(|(p, k)| (p.as_str(), *k)).collect();
+    println!("{} conflicts", expected.len());
+    s.must_conflict(&expected);
+
+    timed("decide", || plan.decide(&s));
+    timed("replay what was decided", || s.sync(0));
+    plan.must_have_come_out(&s);
+    timed("compare", || s.must_agree());
+
+    // The next round does nothing.
+    let before = story::stamps(&s.there(""));
+    timed("sync, nothing changed", || s.sync(0));
+    let after = story::stamps(&s.there(""));
+    let touched: Vec<_> = after
+        .iter()
+        .filter(|(path, stamp)| before.get(*path) != Some(stamp))
+        .collect();
+    assert!(
+        touched.is_empty() && before.len() == after.len(),
+        "touched: {touched:?}"
+    );
+    assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(0));
+}

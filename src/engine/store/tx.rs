@@ -107,13 +107,15 @@ impl<'a> Tx<'a> {
         self.items.entry(id).or_insert(old);
     }
 
-    /// Does nothing where there is no such item.
+    /// Does nothing where there is no such item; an edit that changes nothing is none.
     pub fn edit_item(&mut self, id: ItemId, edit: impl FnOnce(&mut Item)) {
         let Some(mut row) = self.tree.item(id).cloned() else {
             return;
         };
         edit(&mut row);
-        self.put_item(row);
+        if self.tree.item(id) != Some(&row) {
+            self.put_item(row);
+        }
     }
 
     pub fn put_node(&mut self, row: Node) {
@@ -127,13 +129,15 @@ impl<'a> Tx<'a> {
         self.nodes.entry(id).or_insert(old);
     }
 
-    /// Does nothing where there is no such node.
+    /// Does nothing where there is no such node; an edit that changes nothing is none.
     pub fn edit_node(&mut self, id: NodeId, edit: impl FnOnce(&mut Node)) {
         let Some(mut row) = self.tree.node(id).map(|live| live.row.clone()) else {
             return;
         };
         edit(&mut row);
-        self.put_node(row);
+        if self.tree.node(id).is_some_and(|live| live.row != row) {
+            self.put_node(row);
+        }
     }
 
     pub fn put_location(&mut self, row: Location) {

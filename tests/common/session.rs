@@ -346,7 +346,20 @@ impl Session {
             .map(|(p, k)| ((*p).to_owned(), (*k).to_owned()))
             .collect();
         expected.sort();
-        assert_eq!(self.conflicts(), expected, "{}", self.ctl(&["problems"]).text());
+        let found = self.conflicts();
+        if found != expected {
+            let why = |path: &String| {
+                let path = format!("nas:{path}");
+                format!(
+                    "{}\n{}",
+                    self.ctl(&["--json", "states", &path]).text(),
+                    self.ctl(&["why", &path]).text()
+                )
+            };
+            let why: Vec<String> = found.iter().map(|(path, _)| why(path)).collect();
+            let problems = self.ctl(&["problems"]).text();
+            assert_eq!(found, expected, "{problems}\n{}", why.join("\n"));
+        }
     }
 
     /// A shell line in the location's folder of the mount.

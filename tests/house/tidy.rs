@@ -10,13 +10,28 @@ const MAX_LINES: usize = 500;
 
 /// Files that may be longer, each with its reason.
 const LONGER: [(&str, &str); 8] = [
-    ("src/engine/conflict/decide.rs", "one choice after the other; to be cut by sides when choices are added"),
-    ("src/engine/handle/conflicts.rs", "to be cut: reading states apart from deciding"),
-    ("src/engine/reconcile/settle.rs", "to be cut: the facts apart from the effects"),
+    (
+        "src/engine/conflict/decide.rs",
+        "one choice after the other; to be cut by sides when choices are added",
+    ),
+    (
+        "src/engine/handle/conflicts.rs",
+        "to be cut: reading states apart from deciding",
+    ),
+    (
+        "src/engine/reconcile/settle.rs",
+        "to be cut: the facts apart from the effects",
+    ),
     ("src/engine/store/content/tests/model.rs", "one model, one file"),
     ("src/engine/sync/loops.rs", "to be cut: a file for each loop"),
-    ("src/engine/sync/observe.rs", "to be cut: the walk, what moved and what is new"),
-    ("src/engine/sync/replay.rs", "to be cut: planning apart from answers"),
+    (
+        "src/engine/sync/observe.rs",
+        "to be cut: the walk, what moved and what is new",
+    ),
+    (
+        "src/engine/sync/replay.rs",
+        "to be cut: planning apart from answers",
+    ),
     ("src/testkit/server/tests.rs", "one table of cases"),
 ];
 

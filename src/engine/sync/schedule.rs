@@ -154,7 +154,10 @@ fn place_is_free(tree: &Tree, item: &Item) -> Result<(), Option<ItemId>> {
 }
 
 fn occupant(tree: &Tree, parent: ItemId, name: &Name) -> Option<ItemId> {
-    tree.server_child(parent, name.as_bytes()).or_else(|| {
+    let there = tree
+        .server_child(parent, name.as_bytes())
+        .or_else(|| tree.sent_to(parent, name));
+    there.or_else(|| {
         // On its way out of there, or its answer is not known yet.
         let is_sending = |id: &ItemId| tree.item(*id).is_some_and(|i| i.sending.is_some());
         tree.base_at(parent, name.as_bytes()).find(is_sending)

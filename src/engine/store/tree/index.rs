@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{HistoryId, ItemId, Kind, LocationId, NodeId, StashId, State};
+use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State};
 use crate::store::rows::{History, Item, Location, Node, ServerSide, Stashed};
 
 use super::{Live, LiveLocation, Touched, Tree, contents_of_before, contents_of_item, contents_of_node};
@@ -50,6 +50,9 @@ impl Tree {
         {
             self.server_children.insert(parent, &state.name, item.id);
         }
+        if let Some(place) = sent_to(item) {
+            self.sent_to.insert(place, item.id);
+        }
         for content in contents_of_item(item) {
             self.retain(content);
         }
@@ -88,6 +91,11 @@ impl Tree {
             && let Some(parent) = state.parent
         {
             self.server_children.remove(parent, &state.name, item.id);
+        }
+        if let Some(place) = sent_to(item)
+            && self.sent_to.get(&place) == Some(&item.id)
+        {
+            self.sent_to.remove(&place);
         }
         for content in contents_of_item(item) {
             self.release(content);
@@ -174,6 +182,12 @@ impl Tree {
         }
         old
     }
+}
+
+/// The place that a record in flight gives an item on the server.
+fn sent_to(item: &Item) -> Option<(ItemId, Name)> {
+    let state = item.sending.as_ref()?.result.as_deref()?;
+    Some((state.parent?, state.name.clone()))
 }
 
 fn needs_attention(item: &Item) -> bool {

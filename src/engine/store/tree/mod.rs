@@ -87,6 +87,8 @@ pub struct Tree {
     base_children: Children,
     /// Only of items whose server side is `At`.
     server_children: Children,
+    /// Where records lead whose answer is not known yet, and whose they are.
+    sent_to: HashMap<(ItemId, Name), ItemId>,
     locations: BTreeMap<LocationId, LiveLocation>,
     stash: BTreeMap<StashId, Stashed>,
     history: BTreeMap<HistoryId, History>,

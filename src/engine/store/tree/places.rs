@@ -35,6 +35,11 @@ impl Tree {
         self.base_children.of(parent)
     }
 
+    /// The item that a record in flight puts at a place on the server.
+    pub fn sent_to(&self, parent: ItemId, name: &Name) -> Option<ItemId> {
+        self.sent_to.get(&(parent, name.clone())).copied()
+    }
+
     pub fn server_child(&self, parent: ItemId, name: &[u8]) -> Option<ItemId> {
         if let Some(id) = self.server_children.at(parent, name).next() {
             return Some(id);

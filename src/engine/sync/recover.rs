@@ -160,14 +160,18 @@ impl Worker {
                             && (meta.kind == Kind::Folder || base.meta.mtime == meta.mtime)
                     }
                 });
-            let is_known = base.is_some_and(|b| b.meta.file_id.is_some()) && meta.file_id.is_some();
+            let is_known = base.as_ref().is_some_and(|b| b.meta.file_id.is_some()) && meta.file_id.is_some();
             // Without numbers, something like it may have been made there by somebody else.
             let done = same && (is_known || self.has_left(intent, &target).await?);
-            return Ok(if done {
-                Fate::Done(Some(meta))
-            } else {
-                Fate::NotDone
+            if !done {
+                return Ok(Fate::NotDone);
+            }
+            // Whoever wrote into it since left a version that nobody here has seen: `base` keeps the mark
+            // of the one it has, so that no guard lets the other one be replaced.
+            let written = base.filter(|b| {
+                meta.kind != Kind::Folder && (b.meta.size != meta.size || b.meta.mtime != meta.mtime)
             });
+            return Ok(Fate::Done(Some(written.map_or(meta, |b| b.meta))));
         }
         if !intent.aspects.intersects(Aspects::CONTENT | Aspects::CREATE) {
             let set = !intent.aspects.contains(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode;

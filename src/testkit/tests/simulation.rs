@@ -55,6 +55,10 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "a mode taken for one name of a file, not recorded for the other",
     ),
     (1095, "a folder was put in place of a file here"),
+    (
+        1707,
+        "a move whose answer was lost, then written into there: replaced unseen",
+    ),
 ];
 
 /// Seeds of each run in continuous integration.

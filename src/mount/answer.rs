@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use fuser::*;
-use holdfast_engine::fileops::{Attr, Opened, Statfs};
+use holdfast_engine::fileops::{Attr, Opened, Statfs, is_lasting};
 
 use crate::buffer::Buffer;
 use crate::convert::{absent_attr, file_attr};
@@ -12,6 +12,15 @@ use crate::convert::{absent_attr, file_attr};
 /// invalidated exactly, so this only bounds its memory.
 pub(crate) const REMEMBER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// The views of the three states change without a word to the kernel: nothing of them is kept.
+pub(crate) fn life(attr: &Attr) -> Duration {
+    if is_lasting(attr.node) {
+        REMEMBER
+    } else {
+        Duration::ZERO
+    }
+}
+
 /// Node numbers are never used again: one generation.
 pub(crate) const GENERATION: Generation = Generation(0);
 
@@ -19,7 +28,7 @@ pub(crate) type Outcome<T> = Result<T, Errno>;
 
 pub(crate) fn entry(reply: ReplyEntry, outcome: Outcome<Attr>) {
     match outcome {
-        Ok(attr) => reply.entry(&REMEMBER, &file_attr(&attr), GENERATION),
+        Ok(attr) => reply.entry(&life(&attr), &file_attr(&attr), GENERATION),
         Err(errno) => reply.error(errno),
     }
 }
@@ -27,7 +36,7 @@ pub(crate) fn entry(reply: ReplyEntry, outcome: Outcome<Attr>) {
 /// `None`: nothing is there, and that may be remembered.
 pub(crate) fn entry_or_absence(reply: ReplyEntry, outcome: Outcome<Option<Attr>>) {
     match outcome {
-        Ok(Some(attr)) => reply.entry(&REMEMBER, &file_attr(&attr), GENERATION),
+        Ok(Some(attr)) => reply.entry(&life(&attr), &file_attr(&attr), GENERATION),
         Ok(None) => reply.entry(&REMEMBER, &absent_attr(), GENERATION),
         Err(errno) => reply.error(errno),
     }
@@ -35,7 +44,7 @@ pub(crate) fn entry_or_absence(reply: ReplyEntry, outcome: Outcome<Option<Attr>>
 
 pub(crate) fn attr(reply: ReplyAttr, outcome: Outcome<Attr>) {
     match outcome {
-        Ok(attr) => reply.attr(&REMEMBER, &file_attr(&attr)),
+        Ok(attr) => reply.attr(&life(&attr), &file_attr(&attr)),
         Err(errno) => reply.error(errno),
     }
 }
@@ -89,10 +98,12 @@ fn open_flags(opened: &Opened) -> FopenFlags {
 }
 
 /// A folder's entries may stay in the kernel: each change of it is told.
-pub(crate) fn opened_folder(reply: ReplyOpen, outcome: Outcome<holdfast_engine::model::FileHandle>) {
-    let flags = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
+/// The folder's handle, and whether the kernel may keep its listing.
+pub(crate) fn opened_folder(reply: ReplyOpen, outcome: Outcome<(holdfast_engine::model::FileHandle, bool)>) {
+    let kept = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
     match outcome {
-        Ok(handle) => reply.opened(FileHandle(handle.0), flags),
+        Ok((handle, true)) => reply.opened(FileHandle(handle.0), kept),
+        Ok((handle, false)) => reply.opened(FileHandle(handle.0), FopenFlags::empty()),
         Err(errno) => reply.error(errno),
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use fuser::*;
-use holdfast_engine::fileops::{OpError, SetAttr};
+use holdfast_engine::fileops::{OpError, SetAttr, is_lasting};
 use holdfast_engine::model;
 use rustix::fs::OFlags;
 
@@ -354,7 +354,7 @@ impl Filesystem for Server {
         self.serve(
             caller(request),
             reply,
-            move |fileops, _| fileops.opendir(node(number)),
+            move |fileops, _| Ok((fileops.opendir(node(number))?, is_lasting(node(number)))),
             answer::opened_folder,
         );
     }

@@ -8,7 +8,7 @@ use fuser::{INodeNo, ReplyDirectory, ReplyDirectoryPlus};
 use holdfast_engine::fileops::{Caller, OpError};
 use holdfast_engine::model::FileHandle;
 
-use crate::answer::{self, GENERATION, REMEMBER};
+use crate::answer::{self, GENERATION};
 use crate::convert::{file_attr, file_type};
 use crate::server::Server;
 
@@ -38,9 +38,10 @@ impl Server {
             move |fileops, reply: &mut ReplyDirectoryPlus| {
                 let mut taken = 0;
                 let result = fileops.readdirplus(handle, position, &mut |entry, next, attr| {
+                    let life = answer::life(attr);
                     let (number, attr) = (INodeNo(entry.node.0), file_attr(attr));
                     let name = OsStr::from_bytes(&entry.name);
-                    let fits = !reply.add(number, next, name, &REMEMBER, &attr, GENERATION);
+                    let fits = !reply.add(number, next, name, &life, &attr, GENERATION);
                     taken += u32::from(fits);
                     fits
                 });

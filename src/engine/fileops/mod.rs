@@ -33,11 +33,18 @@ pub use types::{
     Statfs, XattrMode,
 };
 
+use crate::model::NodeId;
 use crate::store::Store;
 
 use handles::Handles;
 
 pub type Op<T> = Result<T, OpError>;
+
+/// Whether what is told of a node stays true until it is invalidated. The views of the three states
+/// change without that.
+pub fn is_lasting(node: NodeId) -> bool {
+    !views::is_view(node)
+}
 
 /// Fetches what an operation lacks; the engine's synchronising half.
 #[async_trait]

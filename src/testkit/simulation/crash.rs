@@ -68,13 +68,13 @@ impl Scene {
         let was_stale = self.stale;
         self.machine.restart(machine)?;
         self.program = Program::new(&self.machine.up.kernel);
-        if let Some(tree) = self.machine.tree() {
-            if machine {
-                self.after_crash(&tree, committed, lone && !was_stale, wrong);
-            } else if lone && !was_stale {
-                same_but(&expected, &tree, &doubted, "after a kill", wrong);
-            }
-        } else if lone {
+        let tree = self.machine.tree();
+        if machine {
+            self.after_crash(tree.as_ref(), committed, lone && !was_stale, wrong);
+        } else if let Some(tree) = tree.as_ref().filter(|_| lone && !was_stale) {
+            same_but(&expected, tree, &doubted, "after a kill", wrong);
+        }
+        if tree.is_none() && lone {
             // What was fetched and not synced is gone, and fetched again.
             self.machine
                 .world
@@ -87,9 +87,9 @@ impl Scene {
         Ok(())
     }
 
-    /// The tree is one of a prefix of the acknowledged operations, and all that was committed is in
-    /// it.
-    fn after_crash(&mut self, tree: &Snapshot, committed: u64, lone: bool, wrong: &mut Vec<String>) {
+    /// The tree, if all of it is here, is one of a prefix of the acknowledged operations, and all that
+    /// was committed is in it.
+    fn after_crash(&mut self, tree: Option<&Snapshot>, committed: u64, lone: bool, wrong: &mut Vec<String>) {
         let at = self
             .prefixes
             .iter()
@@ -98,7 +98,7 @@ impl Scene {
         let Some(prefix) = self.prefixes.get(at) else {
             return;
         };
-        if lone {
+        if let Some(tree) = tree.filter(|_| lone) {
             // What the next operation had half done is as it was or as it was to be.
             let next = self.prefixes.get(at + 1).filter(|_| prefix.seq < committed);
             let mut doubted: BTreeSet<LocPath> = next

@@ -105,12 +105,28 @@ impl Ledger {
         found
     }
 
+    /// What stands in the local tree and is wholly here, whatever else is missing.
+    fn here(machine: &Machine) -> Versions {
+        let handle = machine.handle();
+        let store = handle.store();
+        let tree = store.read();
+        let entries = tree.items().filter_map(|item| item.entry.as_ref());
+        let contents = entries.filter_map(|entry| tree.node(entry.node)?.row.content);
+        let whole = contents.filter_map(|id| store.contents().get(id).filter(|c| c.is_whole()));
+        let read = |content: Arc<holdfast_engine::store::content::Content>| {
+            let mut bytes = vec![0; content.size() as usize];
+            content.read_at(0, &mut bytes).ok().map(|_| digest(&bytes))
+        };
+        whole.filter_map(read).collect()
+    }
+
     /// Looks at what was done on the server since the last look.
     pub fn look(&mut self, machine: &Machine, wrong: &mut Vec<String>) {
         let effects = machine.server.effects();
         let new = &effects[self.effects_seen..];
         self.effects_seen = effects.len();
         if !new.is_empty() {
+            self.ever.extend(Self::here(machine));
             let stashed = Self::stashed(machine);
             let hits = machine.server.hits();
             for effect in new {

@@ -55,9 +55,14 @@ const REGRESSIONS: &[(u64, &str)] = &[
         "a mode taken for one name of a file, not recorded for the other",
     ),
     (1095, "a folder was put in place of a file here"),
+    (1218, "what is in the tree here was taken for lost"),
     (
         1707,
         "a move whose answer was lost, then written into there: replaced unseen",
+    ),
+    (
+        2489,
+        "what a crash takes was asked for where a fetch was under way",
     ),
 ];
 

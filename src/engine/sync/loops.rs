@@ -544,20 +544,30 @@ impl Worker {
 
     /// The server is listed while others list and apply: only noting what was found is one at a time.
     async fn look_once(&self, scope: &Scope) -> Result<Applied, End> {
-        let found = observe(&self.store, &self.remote, self.location, scope).await?;
+        let mut found = observe(&self.store, &self.remote, self.location, scope).await?;
         let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
+        // Only a look at everything can take the brake off, or carry out what was consented to.
+        let everything = *scope == Scope::Everything;
         match found.braked(&self.store) {
-            Some(braked) if !self.confirmed.swap(false, SeqCst) => {
+            Some(braked) if !(everything && self.confirmed.swap(false, SeqCst)) => {
                 self.note_brake(Some(braked))?;
                 return Ok(Applied::default());
             }
-            _ => self.note_brake(None)?,
+            _ if everything => self.note_brake(None)?,
+            _ if self.is_braked() => found.forget_missing(),
+            _ => {}
         }
         let mut applied = found.apply(&self.store, &self.can())?;
         self.follow_up(std::mem::take(&mut applied.left));
         self.kick();
         Ok(applied)
+    }
+
+    fn is_braked(&self) -> bool {
+        let tree = self.store.read();
+        tree.location(self.location)
+            .is_some_and(|l| l.row.brake.is_some())
     }
 
     fn note_brake(&self, braked: Option<Braked>) -> Result<(), StoreError> {

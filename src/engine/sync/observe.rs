@@ -458,6 +458,11 @@ impl Observation {
         worst
     }
 
+    /// Nothing counts as missing: the brake is on.
+    pub fn forget_missing(&mut self) {
+        self.missing.clear();
+    }
+
     /// Notes everything and settles it.
     pub fn apply(self, store: &Store, capabilities: &Capabilities) -> Result<Applied, StoreError> {
         let mut applied = Applied::default();

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::model::{ItemId, Kind, Name, Needs, NodeId};
 use crate::store::Tx;
-use crate::store::rows::{Aspects, Entry, Item, ServerSide};
+use crate::store::rows::{Aspects, Entry, Item, Problem, ServerSide};
 use crate::store::tree::Tree;
 
 use super::{Op, OpError};
@@ -154,6 +154,11 @@ pub(super) fn unbind(tx: &mut Tx<'_>, id: ItemId) {
     tx.edit_item(id, |item| {
         item.entry = None;
         item.pinned = false;
+        // What is gone needs no other name, and no end of what was written.
+        let of_the_entry = |p: &Problem| matches!(p.needs, Needs::Name | Needs::Unfinished);
+        if item.problem.as_deref().is_some_and(of_the_entry) {
+            item.problem = None;
+        }
         if item.local_only {
             item.local_only = false;
         }

@@ -44,6 +44,10 @@ pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     let settled = match reconcile(&facts) {
         Verdict::Quiet => {
             clear_conflict(tx, id);
+            // A conflict in another respect may have kept it after all was taken.
+            if facts.base && facts.server && facts.there.is_empty() {
+                tx.edit_item(id, |item| item.server = ServerSide::AsBase);
+            }
             Settled::Done
         }
         Verdict::Compare => Settled::Compare,

@@ -282,8 +282,17 @@ impl Worker {
 
     fn is_in_use(&self, folder: &LocPath, name: &Name) -> bool {
         let tree = self.store.read();
-        let folder = tree.resolve(self.location, folder, Side::Server);
-        folder.is_some_and(|f| tree.server_child(f, name.as_bytes()).is_some())
+        let Some(folder) = tree.resolve(self.location, folder, Side::Server) else {
+            return false;
+        };
+        // A step aside whose answer was lost may have been carried out, or may be yet.
+        let open = tree.location(self.location).map(|live| &live.attention);
+        let mut sending = open
+            .into_iter()
+            .flatten()
+            .filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref());
+        tree.server_child(folder, name.as_bytes()).is_some()
+            || sending.any(|to| to.parent == Some(folder) && to.name == *name)
     }
 
     async fn is_known_or_stashed(&self, path: &LocPath, meta: &Meta) -> Result<bool, End> {

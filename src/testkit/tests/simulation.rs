@@ -56,10 +56,13 @@ const REGRESSIONS: &[(u64, &str)] = &[
     ),
     (1095, "a folder was put in place of a file here"),
     (1218, "what is in the tree here was taken for lost"),
+    (1234, "the server's side stayed noted although it was base"),
+    (1606, "a step aside whose answer was lost was cleared away"),
     (
         1707,
         "a move whose answer was lost, then written into there: replaced unseen",
     ),
+    (2049, "a removed thing waited for another name"),
     (
         2489,
         "what a crash takes was asked for where a fetch was under way",

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 
 use crate::fileops::{Caller, Need, Provider};
-use crate::model::{ConflictId, ItemId, Kind, LocPath, LocationId, Side, Target};
+use crate::model::{ConflictId, ItemId, Kind, LocPath, LocationId, NodeId, Side, Target};
 use crate::remote::Connector;
 use crate::store::Store;
 use crate::store::persist::StoreError;
@@ -16,6 +16,9 @@ use crate::sync::{Sync, Worker};
 
 use super::event::Subscribers;
 use super::{Answer, Error, Revised};
+
+/// A path that is not known is looked for on the server so often.
+const LOOKS: u32 = 3;
 
 pub struct Core {
     pub(super) store: Store,
@@ -95,16 +98,27 @@ impl Handle {
     /// not known yet are listed.
     pub(super) async fn find(&self, target: &Target) -> Answer<ItemId> {
         let location = self.location_id(&target.location)?;
+        let mut looked = 0;
         loop {
-            let need = {
+            let (unlisted, deepest) = {
                 let tree = self.0.store.read();
                 if let Some(id) = tree.resolve_any(location, &target.path) {
                     return Ok(id);
                 }
-                unlisted_on_the_way(&tree, location, &target.path)
+                (
+                    unlisted_on_the_way(&tree, location, &target.path),
+                    deepest_folder(&tree, location, &target.path),
+                )
             };
-            let Some(need) = need else {
-                return Err(Error::failed(format!("there is no {target}")));
+            let online = self.0.sync.worker(location).is_some_and(|w| w.is_online());
+            let need = match (unlisted, deepest) {
+                (Some(need), _) => need,
+                // It may have been made on the server just now.
+                (None, Some(folder)) if online && looked < LOOKS => {
+                    looked += 1;
+                    Need::Listing(folder)
+                }
+                _ => return Err(Error::failed(format!("there is no {target}"))),
             };
             let caller = Caller {
                 uid: 0,
@@ -197,6 +211,25 @@ pub(super) fn is_under(tree: &Tree, id: ItemId, under: Option<&Target>) -> bool 
     here && [Side::Local, Side::Server, Side::Original]
         .into_iter()
         .any(|side| tree.path(id, side).is_some_and(|p| p.starts_with(&under.path)))
+}
+
+/// The last folder on the way to a path that is here.
+fn deepest_folder(tree: &Tree, location: LocationId, path: &LocPath) -> Option<NodeId> {
+    let root = tree.location(location)?.row.root;
+    let mut node = tree.item(root)?.entry.as_ref()?.node;
+    for name in path.names() {
+        let entry = tree
+            .child(node, name.as_bytes())
+            .and_then(|id| tree.item(id)?.entry.as_ref());
+        match entry.filter(|e| {
+            tree.node(e.node)
+                .is_some_and(|live| live.row.kind == Kind::Folder)
+        }) {
+            Some(entry) => node = entry.node,
+            None => break,
+        }
+    }
+    Some(node)
 }
 
 fn unlisted_on_the_way(tree: &Tree, location: LocationId, path: &LocPath) -> Option<Need> {

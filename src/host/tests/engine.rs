@@ -31,7 +31,6 @@ impl Connector for NoServers {
 }
 
 #[test]
-#[ignore = "the engine cannot be started yet"]
 fn a_client_sees_the_engine() {
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Runtime::new().unwrap();

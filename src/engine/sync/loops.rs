@@ -549,8 +549,10 @@ impl Worker {
         self.note_unreadable(&found.refused, &found.unreadable)?;
         // Only a look at everything can take the brake off, or carry out what was consented to.
         let everything = *scope == Scope::Everything;
+        // Consent is for what is seen now: unused, it must not let a later removal through.
+        let consented = everything && self.confirmed.swap(false, SeqCst);
         match found.braked(&self.store) {
-            Some(braked) if !(everything && self.confirmed.swap(false, SeqCst)) => {
+            Some(braked) if !consented => {
                 self.note_brake(Some(braked))?;
                 return Ok(Applied::default());
             }

@@ -87,14 +87,14 @@ pub async fn all(s: &Subject) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures"]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
 async fn figures_plain() {
     let p = Plain::new(Pretend::default()).await;
     all(p.subject()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures"]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
 async fn figures_sshfs() {
     if let Some(fixture) = crate::sshfs::fixture().await {
         all(fixture.subject()).await;
@@ -103,7 +103,7 @@ async fn figures_sshfs() {
 
 /// Memory for a folder of a million names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures"]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
 async fn figures_million() {
     let p = Plain::new(Pretend::default()).await;
     let s = p.subject();

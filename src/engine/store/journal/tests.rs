@@ -288,7 +288,7 @@ fn a_good_record_that_says_nothing_known_is_damage() {
 
 /// `cargo test -p holdfast-engine --release -- --ignored --nocapture rate`
 #[test]
-#[ignore = "measures"]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
 fn append_rate() {
     let dir = tempfile::tempdir().unwrap();
     let mut journal = open(dir.path());

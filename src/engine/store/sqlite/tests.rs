@@ -416,7 +416,7 @@ fn an_older_database_is_brought_up_to_date_or_stays_as_it_is() {
 
 /// `cargo test -p holdfast-engine --release -- --ignored --nocapture measure`
 #[test]
-#[ignore = "measures"]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
 #[allow(clippy::disallowed_methods, reason = "a measurement")]
 fn measure() {
     let dir = temp();

@@ -39,19 +39,13 @@ pub fn main() -> ExitCode {
 
 fn answer(args: &[OsString]) -> Answer {
     match args.first().map(|a| a.as_os_str()) {
-        None => Answer::Failed {
-            message: NO_WINDOW.to_owned(),
-            status: 1,
-        },
+        None => Answer::Failed { message: NO_WINDOW.to_owned(), status: 1 },
         Some(a) if a == OsStr::new("--help") || a == OsStr::new("-h") => Answer::Said(HELP.to_owned()),
         Some(a) if a == OsStr::new("--version") || a == OsStr::new("-V") => {
             Answer::Said(format!("holdfast {}\n", env!("CARGO_PKG_VERSION")))
         }
         Some(a) => Answer::Failed {
-            message: format!(
-                "holdfast: what is `{}`? See `holdfast --help`.",
-                a.to_string_lossy()
-            ),
+            message: format!("holdfast: what is `{}`? See `holdfast --help`.", a.to_string_lossy()),
             status: 2,
         },
     }
@@ -67,9 +61,7 @@ mod tests {
 
     #[test]
     fn without_a_window_it_fails_and_names_what_works() {
-        let Answer::Failed { message, status } = of(&[]) else {
-            panic!("it claims to have started")
-        };
+        let Answer::Failed { message, status } = of(&[]) else { panic!("it claims to have started") };
         assert_eq!(status, 1);
         assert!(message.contains("holdfastctl serve"));
     }

@@ -15,15 +15,10 @@ pub enum PlaceError {
 /// and a colon.
 pub fn parse_target(bytes: &[u8]) -> Option<Result<Target, PlaceError>> {
     let colon = bytes.iter().position(|&b| b == b':')?;
-    let name = std::str::from_utf8(&bytes[..colon])
-        .ok()
-        .filter(|name| is_location_name(name))?;
+    let name = std::str::from_utf8(&bytes[..colon]).ok().filter(|name| is_location_name(name))?;
     Some(
         LocPath::parse(&bytes[colon + 1..])
-            .map(|path| Target {
-                location: name.to_owned(),
-                path,
-            })
+            .map(|path| Target { location: name.to_owned(), path })
             .map_err(PlaceError::from),
     )
 }
@@ -46,10 +41,7 @@ mod tests {
     #[test]
     fn a_name_and_a_colon_make_a_target() {
         let target = parse_target(b"nas:papers/\xff:b").unwrap().unwrap();
-        assert_eq!(
-            (target.location.as_str(), target.path.as_bytes()),
-            ("nas", &b"papers/\xff:b"[..])
-        );
+        assert_eq!((target.location.as_str(), target.path.as_bytes()), ("nas", &b"papers/\xff:b"[..]));
         assert!(parse_target(b"nas:").unwrap().unwrap().path.is_root());
         assert!(parse_target(b"nas:a/../b").unwrap().is_err());
         assert!(parse_target(b"/home/u/x:y").is_none());

@@ -18,24 +18,13 @@ impl ShortPath {
         let (folder, name) = match (socket.parent(), socket.file_name()) {
             (Some(folder), Some(name)) if socket.as_os_str().len() > MOST => (folder, name),
             _ => {
-                return Ok(ShortPath {
-                    path: socket.to_owned(),
-                    _folder: None,
-                });
+                return Ok(ShortPath { path: socket.to_owned(), _folder: None });
             }
         };
-        let folder = rustix::fs::open(
-            folder,
-            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-            Mode::empty(),
-        )?;
-        let path = Path::new("/proc/self/fd")
-            .join(folder.as_raw_fd().to_string())
-            .join(name);
-        Ok(ShortPath {
-            path,
-            _folder: Some(folder),
-        })
+        let folder =
+            rustix::fs::open(folder, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let path = Path::new("/proc/self/fd").join(folder.as_raw_fd().to_string()).join(name);
+        Ok(ShortPath { path, _folder: Some(folder) })
     }
 
     pub fn path(&self) -> &Path {

@@ -244,10 +244,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Ended<Cli> {
     Cli::try_parse_from(args).map_err(|error| match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             let printed = error.print();
-            Failure {
-                exit: if printed.is_ok() { Exit::Done } else { Exit::Failed },
-                text: String::new(),
-            }
+            Failure { exit: if printed.is_ok() { Exit::Done } else { Exit::Failed }, text: String::new() }
         }
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
             Failure::wrong_use("a command is missing; see `holdfastctl --help`")
@@ -259,12 +256,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Ended<Cli> {
 /// The first paragraph of clap's message, without its `error: `.
 fn sentence(message: &str) -> String {
     let paragraph = message.split("\n\n").next().unwrap_or_default();
-    paragraph
-        .strip_prefix("error: ")
-        .unwrap_or(paragraph)
-        .split_whitespace()
-        .collect::<Vec<_>>()
-        .join(" ")
+    paragraph.strip_prefix("error: ").unwrap_or(paragraph).split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -276,11 +268,7 @@ mod tests {
     use super::*;
 
     fn parsed(line: &str) -> Ended<Cli> {
-        parse(
-            std::iter::once("holdfastctl")
-                .chain(line.split(' '))
-                .map(OsString::from),
-        )
+        parse(std::iter::once("holdfastctl").chain(line.split(' ')).map(OsString::from))
     }
 
     #[test]
@@ -316,11 +304,7 @@ mod tests {
         ] {
             let failure = parsed(line).expect_err(line);
             assert_eq!(failure.exit, Exit::WrongUse, "{line}");
-            assert!(
-                !failure.text.contains('\n') && failure.text.len() > 10,
-                "{line}: {}",
-                failure.text
-            );
+            assert!(!failure.text.contains('\n') && failure.text.len() > 10, "{line}: {}", failure.text);
         }
     }
 
@@ -346,10 +330,7 @@ mod tests {
         else {
             panic!("another command");
         };
-        assert_eq!(
-            (name.as_deref(), wait, timeout),
-            (Some("nas"), true, Some(Duration::from_millis(2500)))
-        );
+        assert_eq!((name.as_deref(), wait, timeout), (Some("nas"), true, Some(Duration::from_millis(2500))));
         let Command::Serve { options, .. } = parsed("serve -o allow_other,suid -o dev").unwrap().command
         else {
             panic!("another command");

@@ -34,17 +34,11 @@ pub type Ended<T = Exit> = Result<T, Failure>;
 
 impl Failure {
     pub fn failed(text: impl Into<String>) -> Failure {
-        Failure {
-            exit: Exit::Failed,
-            text: text.into(),
-        }
+        Failure { exit: Exit::Failed, text: text.into() }
     }
 
     pub fn wrong_use(text: impl Into<String>) -> Failure {
-        Failure {
-            exit: Exit::WrongUse,
-            text: text.into(),
-        }
+        Failure { exit: Exit::WrongUse, text: text.into() }
     }
 
     /// Prints exactly one line.
@@ -108,10 +102,7 @@ impl From<ConnectError> for Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Failure {
         match error.kind() {
-            io::ErrorKind::BrokenPipe => Failure {
-                exit: Exit::Done,
-                text: String::new(),
-            },
+            io::ErrorKind::BrokenPipe => Failure { exit: Exit::Done, text: String::new() },
             _ => Failure::failed(error.to_string()),
         }
     }

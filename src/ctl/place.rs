@@ -42,10 +42,9 @@ fn below_mount(mount: &[u8], here: &Path, path: &OsStr) -> Ended<Vec<u8>> {
     let full = holdfast_host::follow(&here.join(path), mount_path);
     match target_below(mount, full.as_os_str().as_bytes()) {
         Some(below) => Ok(below.to_vec()),
-        None => Err(Failure::wrong_use(format!(
-            "{} is neither NAME:path nor inside the mount",
-            path.display()
-        ))),
+        None => {
+            Err(Failure::wrong_use(format!("{} is neither NAME:path nor inside the mount", path.display())))
+        }
     }
 }
 
@@ -71,12 +70,7 @@ mod tests {
 
     #[test]
     fn what_lies_outside_is_wrong_use() {
-        for path in [
-            &b"/nowhere/Holdfaster/nas"[..],
-            b"x",
-            b"",
-            b"/nowhere/Holdfast/../y",
-        ] {
+        for path in [&b"/nowhere/Holdfaster/nas"[..], b"x", b"", b"/nowhere/Holdfast/../y"] {
             assert_eq!(below("/nowhere", path).unwrap_err().exit, Exit::WrongUse);
         }
         let no_mount = below_mount(b"", Path::new("/"), OsStr::new("x"));

@@ -157,11 +157,7 @@ fn flag_cut_off(tx: &mut Tx<'_>) {
                 "a program was cut off while it wrote this file; what it had written is here, an earlier \
                            version is set aside. Confirm to send it as it is, or write it anew"
                     .to_string();
-            let problem = Problem {
-                id: ProblemId(tx.new_id()),
-                needs: Needs::Unfinished,
-                message,
-            };
+            let problem = Problem { id: ProblemId(tx.new_id()), needs: Needs::Unfinished, message };
             tx.edit_item(*id, |item| item.problem = Some(Box::new(problem)));
         }
         tx.edit_node(row.id, |row| {

@@ -135,10 +135,7 @@ pub enum RemoteError {
 
 impl RemoteError {
     pub fn gone(message: impl Into<String>) -> RemoteError {
-        RemoteError::Gone {
-            reason: OfflineReason::ServerGone,
-            message: message.into(),
-        }
+        RemoteError::Gone { reason: OfflineReason::ServerGone, message: message.into() }
     }
 }
 

@@ -24,17 +24,9 @@ impl Places {
         own.into_iter().find_map(|(own, word)| {
             let own = own?;
             if folder.starts_with(own) {
-                Some(format!(
-                    "{} lies in the {word} {}",
-                    folder.display(),
-                    own.display()
-                ))
+                Some(format!("{} lies in the {word} {}", folder.display(), own.display()))
             } else if own.starts_with(&folder) {
-                Some(format!(
-                    "the {word} {} lies in {}",
-                    own.display(),
-                    folder.display()
-                ))
+                Some(format!("the {word} {} lies in {}", own.display(), folder.display()))
             } else {
                 None
             }
@@ -44,10 +36,7 @@ impl Places {
 
 /// The folder of a `file://` URL on this machine.
 fn local_folder(url: &str) -> Option<PathBuf> {
-    let rest = url
-        .get(..7)
-        .filter(|scheme| scheme.eq_ignore_ascii_case("file://"))
-        .map(|_| &url[7..])?;
+    let rest = url.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("file://")).map(|_| &url[7..])?;
     let path = &rest[rest.find('/')?..];
     Some(Path::new(&OsString::from_vec(percent_decoded(path))).to_owned())
 }

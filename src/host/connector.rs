@@ -20,10 +20,7 @@ pub fn connector(places: Places, runtime: &Path) -> Arc<dyn Connector> {
         args: vec![REMOTE_HELPER.into()],
     };
     let file = FileConnector::new(helper, FolderOptions::new(runtime));
-    Arc::new(Guarded {
-        places,
-        inner: Box::new(Connectors::new().with("file", file)),
-    })
+    Arc::new(Guarded { places, inner: Box::new(Connectors::new().with("file", file)) })
 }
 
 /// The helper process of the remotes.

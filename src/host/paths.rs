@@ -64,10 +64,7 @@ impl Paths {
         // One of ours with other modes is taken back.
         let private = make.and_then(|()| std::fs::set_permissions(path, Permissions::from_mode(0o700)));
         match private {
-            Err(error) => Err(PathsError::Make {
-                path: path.clone(),
-                error,
-            }),
+            Err(error) => Err(PathsError::Make { path: path.clone(), error }),
             Ok(()) if is_ours(path) => Ok(()),
             Ok(()) => Err(PathsError::NotOurs(path.clone())),
         }

@@ -70,15 +70,10 @@ impl Service {
 
     fn start_on(runtime: Runtime, options: ServeOptions) -> Result<Service, HostError> {
         let dir = options.mount.as_deref().unwrap_or(&options.paths.mount);
-        let folder = |error| HostError::MountFolder {
-            dir: dir.to_owned(),
-            error,
-        };
+        let folder = |error| HostError::MountFolder { dir: dir.to_owned(), error };
         let dir = prepared(dir).map_err(folder)?;
-        let places = Places {
-            mount: Some(dir.clone()),
-            store: crate::follow(&options.paths.store, Some(&dir)),
-        };
+        let places =
+            Places { mount: Some(dir.clone()), store: crate::follow(&options.paths.store, Some(&dir)) };
 
         options.paths.make_runtime()?;
         // First, because it locks the store: a second engine goes no further.
@@ -93,17 +88,9 @@ impl Service {
             Arc::new(RealWorld::new(runtime.handle().clone())),
             connector(places.clone(), &options.paths.runtime),
         )
-        .map_err(|error| HostError::Store {
-            path: options.paths.store.clone(),
-            error,
-        })?;
-        let mut service = Service {
-            handle: engine.handle,
-            mount: None,
-            mount_dir: dir,
-            server: None,
-            runtime,
-        };
+        .map_err(|error| HostError::Store { path: options.paths.store.clone(), error })?;
+        let mut service =
+            Service { handle: engine.handle, mount: None, mount_dir: dir, server: None, runtime };
         if let Err(error) = service.serve(engine.fileops, &options, &places) {
             // What the engine has recovered is committed; the first error is the one to tell.
             if let Err(second) = service.stop() {
@@ -123,25 +110,16 @@ impl Service {
         // A mount that was moved since the locations were added.
         for location in self.runtime.block_on(self.handle.location_list())? {
             if let Some(why) = places.clash(&location.url) {
-                return Err(HostError::Clash {
-                    name: location.name,
-                    why,
-                });
+                return Err(HostError::Clash { name: location.name, why });
             }
         }
         self.mount = Some(Mount::start(
             fileops,
-            MountOptions {
-                options: options.mount_options.clone(),
-                ..MountOptions::at(&self.mount_dir)
-            },
+            MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&self.mount_dir) },
         )?);
         self.server = Some(Server::start(
             Arc::new(self.handle.clone()),
-            &ServerOptions {
-                socket: options.paths.socket(),
-                session_bus: options.session_bus,
-            },
+            &ServerOptions { socket: options.paths.socket(), session_bus: options.session_bus },
         )?);
         Ok(())
     }

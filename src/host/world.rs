@@ -12,10 +12,7 @@ pub struct RealWorld {
 
 impl RealWorld {
     pub fn new(runtime: tokio::runtime::Handle) -> RealWorld {
-        RealWorld {
-            runtime,
-            start: Instant::now(),
-        }
+        RealWorld { runtime, start: Instant::now() }
     }
 }
 
@@ -63,11 +60,8 @@ mod tests {
 
     #[test]
     fn sleeping_works_outside_the_runtime() {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(1)
-            .enable_all()
-            .build()
-            .unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let world = RealWorld::new(runtime.handle().clone());
         let before = world.elapsed();
         async_io::block_on(world.sleep(Duration::from_millis(5)));

@@ -14,11 +14,7 @@ pub(crate) const REMEMBER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The views of the three states change without a word to the kernel: nothing of them is kept.
 pub(crate) fn life(attr: &Attr) -> Duration {
-    if is_lasting(attr.node) {
-        REMEMBER
-    } else {
-        Duration::ZERO
-    }
+    if is_lasting(attr.node) { REMEMBER } else { Duration::ZERO }
 }
 
 /// Node numbers are never used again: one generation.
@@ -142,16 +138,7 @@ pub(crate) fn statfs(reply: ReplyStatfs, outcome: Outcome<Statfs>) {
     match outcome {
         Ok(s) => {
             let block = u32::try_from(s.block_bytes).unwrap_or(4096);
-            reply.statfs(
-                s.blocks,
-                s.free,
-                s.free,
-                s.files,
-                s.files_free,
-                block,
-                NAME_BYTES,
-                block,
-            );
+            reply.statfs(s.blocks, s.free, s.free, s.files, s.files_free, block, NAME_BYTES, block);
         }
         Err(errno) => reply.error(errno),
     }

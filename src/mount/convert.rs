@@ -14,11 +14,7 @@ pub(crate) fn errno(error: &OpError) -> Errno {
 }
 
 pub(crate) fn caller(request: &Request) -> Caller {
-    Caller {
-        uid: request.uid(),
-        gid: request.gid(),
-        pid: request.pid(),
-    }
+    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
 }
 
 pub(crate) fn node(number: INodeNo) -> NodeId {
@@ -169,10 +165,7 @@ mod tests {
 
     #[test]
     fn flags_of_rename_and_fallocate() {
-        assert_eq!(
-            rename_mode(RenameFlags::RENAME_NOREPLACE),
-            Ok(RenameMode::NoReplace)
-        );
+        assert_eq!(rename_mode(RenameFlags::RENAME_NOREPLACE), Ok(RenameMode::NoReplace));
         assert_eq!(rename_mode(RenameFlags::RENAME_WHITEOUT), Err(OpError::Invalid));
         let both = RenameFlags::RENAME_NOREPLACE | RenameFlags::RENAME_EXCHANGE;
         assert_eq!(rename_mode(both), Err(OpError::Invalid));

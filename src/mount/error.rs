@@ -47,20 +47,14 @@ impl MountError {
             io::ErrorKind::PermissionDenied if error.raw_os_error().is_some() => {
                 MountError::DeviceDenied(directory)
             }
-            _ => MountError::Failed {
-                directory,
-                cause: plain(&text),
-            },
+            _ => MountError::Failed { directory, cause: plain(&text) },
         }
     }
 }
 
 /// The last line a helper printed, without its own name.
 fn plain(text: &str) -> String {
-    let line = text
-        .lines()
-        .rfind(|l| !l.trim().is_empty())
-        .unwrap_or("unknown cause");
+    let line = text.lines().rfind(|l| !l.trim().is_empty()).unwrap_or("unknown cause");
     let line = line.trim();
     line.strip_prefix("fusermount3: ").unwrap_or(line).to_owned()
 }
@@ -75,10 +69,7 @@ mod tests {
         let refused = io::Error::other(
             "fusermount3: option allow_other only allowed if 'user_allow_other' is set in /etc/fuse.conf\n",
         );
-        assert!(matches!(
-            MountError::explain(at, &refused),
-            MountError::AllowOther(_)
-        ));
+        assert!(matches!(MountError::explain(at, &refused), MountError::AllowOther(_)));
         assert_eq!(
             plain("fusermount3: user has no write access to mountpoint /m\n"),
             "user has no write access to mountpoint /m"

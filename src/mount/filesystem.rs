@@ -64,12 +64,7 @@ impl Filesystem for Server {
     }
 
     fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.serve(
-            caller(request),
-            reply,
-            move |fileops, _| fileops.getattr(node(number)),
-            answer::attr,
-        );
+        self.serve(caller(request), reply, move |fileops, _| fileops.getattr(node(number)), answer::attr);
     }
 
     fn setattr(
@@ -109,12 +104,7 @@ impl Filesystem for Server {
     }
 
     fn readlink(&self, request: &Request, number: INodeNo, reply: ReplyData) {
-        self.serve(
-            caller(request),
-            reply,
-            move |fileops, _| fileops.readlink(node(number)),
-            answer::bytes,
-        );
+        self.serve(caller(request), reply, move |fileops, _| fileops.readlink(node(number)), answer::bytes);
     }
 
     fn mknod(
@@ -236,12 +226,7 @@ impl Filesystem for Server {
 
     fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
         let (caller, mode) = (caller(request), open_mode(flags));
-        self.serve(
-            caller,
-            reply,
-            move |fileops, _| fileops.open(caller, node(number), mode),
-            answer::opened,
-        );
+        self.serve(caller, reply, move |fileops, _| fileops.open(caller, node(number), mode), answer::opened);
     }
 
     fn read(
@@ -255,14 +240,7 @@ impl Filesystem for Server {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.read_content(
-            caller(request),
-            node(number),
-            open_file(handle),
-            offset,
-            size,
-            reply,
-        );
+        self.read_content(caller(request), node(number), open_file(handle), offset, size, reply);
     }
 
     fn write(
@@ -310,11 +288,7 @@ impl Filesystem for Server {
     }
 
     fn fsyncdir(&self, _: &Request, number: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
-        self.serve_slowly(
-            reply,
-            move |fileops| fileops.fsyncdir(node(number)),
-            answer::empty,
-        );
+        self.serve_slowly(reply, move |fileops| fileops.fsyncdir(node(number)), answer::empty);
     }
 
     fn fallocate(
@@ -340,14 +314,7 @@ impl Filesystem for Server {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        self.seek_content(
-            caller(request),
-            node(number),
-            open_file(handle),
-            offset,
-            whence,
-            reply,
-        );
+        self.seek_content(caller(request), node(number), open_file(handle), offset, whence, reply);
     }
 
     fn opendir(&self, request: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -387,12 +354,7 @@ impl Filesystem for Server {
     }
 
     fn statfs(&self, request: &Request, _: INodeNo, reply: ReplyStatfs) {
-        self.serve(
-            caller(request),
-            reply,
-            |fileops, _| fileops.statfs(),
-            answer::statfs,
-        );
+        self.serve(caller(request), reply, |fileops, _| fileops.statfs(), answer::statfs);
     }
 
     fn getxattr(&self, request: &Request, number: INodeNo, name: &OsStr, room: u32, reply: ReplyXattr) {
@@ -413,14 +375,7 @@ impl Filesystem for Server {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        self.set_attribute(
-            caller(request),
-            node(number),
-            name.as_bytes(),
-            value,
-            flags,
-            reply,
-        );
+        self.set_attribute(caller(request), node(number), name.as_bytes(), value, flags, reply);
     }
 
     fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {

@@ -56,10 +56,7 @@ impl Invalidator {
         let thread = thread::Builder::new()
             .name("mount-invalidate".into())
             .spawn(move || teller.run(&invalidations, &over, &stopped))?;
-        Ok(Invalidator {
-            stop: Some(stop),
-            thread: Some(thread),
-        })
+        Ok(Invalidator { stop: Some(stop), thread: Some(thread) })
     }
 }
 

@@ -45,21 +45,12 @@ impl Mount {
 
         let invalidations = fileops.invalidations();
         let (server, waits, over) = Server::new(fileops).map_err(explain)?;
-        let session = Session::new(server, &directory, &config)
-            .and_then(Session::spawn)
-            .map_err(explain)?;
+        let session = Session::new(server, &directory, &config).and_then(Session::spawn).map_err(explain)?;
         let invalidator =
             Invalidator::start(invalidations, session.notifier(), over.clone()).map_err(explain)?;
         let entry = mountinfo::top(&directory).ok().flatten();
         tracing::info!(?directory, "mounted");
-        Ok(Mount {
-            directory,
-            entry,
-            waits,
-            over,
-            session: Some(session),
-            invalidator: Some(invalidator),
-        })
+        Ok(Mount { directory, entry, waits, over, session: Some(session), invalidator: Some(invalidator) })
     }
 
     /// Where it is, absolute and without symbolic links.

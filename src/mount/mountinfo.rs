@@ -30,9 +30,7 @@ pub(crate) fn top(point: &Path) -> io::Result<Option<Entry>> {
 }
 
 fn top_in(text: &[u8], point: &Path) -> Option<Entry> {
-    text.split(|&b| b == b'\n')
-        .filter_map(parse)
-        .rfind(|entry| entry.point == point)
+    text.split(|&b| b == b'\n').filter_map(parse).rfind(|entry| entry.point == point)
 }
 
 /// `36 35 0:52 / /mnt rw,nosuid shared:1 - fuse.holdfast holdfast rw,user_id=0`

@@ -22,11 +22,7 @@ impl MountOptions {
     pub const DEFAULT_THREADS: usize = 4;
 
     pub fn at(directory: impl Into<PathBuf>) -> MountOptions {
-        MountOptions {
-            directory: directory.into(),
-            options: Vec::new(),
-            threads: Self::DEFAULT_THREADS,
-        }
+        MountOptions { directory: directory.into(), options: Vec::new(), threads: Self::DEFAULT_THREADS }
     }
 
     /// As fuser wants them. `root`: who mounts may do what only root may.
@@ -102,20 +98,14 @@ fn contradiction(options: &[MountOption]) -> Result<(), MountError> {
         (Atime, NoAtime, "atime"),
         (Sync, Async, "sync"),
     ];
-    match pairs
-        .into_iter()
-        .find(|(a, b, _)| options.contains(a) && options.contains(b))
-    {
+    match pairs.into_iter().find(|(a, b, _)| options.contains(a) && options.contains(b)) {
         Some((_, _, name)) => Err(refuse(name, "is given together with its opposite: choose one")),
         None => Ok(()),
     }
 }
 
 fn refuse(option: &str, why: &'static str) -> MountError {
-    MountError::Option {
-        option: option.to_owned(),
-        why,
-    }
+    MountError::Option { option: option.to_owned(), why }
 }
 
 #[cfg(test)]

@@ -11,10 +11,8 @@ const MOST_LINKS: usize = 40;
 
 /// The folder to mount at, absolute and without symbolic links.
 pub(crate) fn prepare(directory: &Path) -> Result<PathBuf, MountError> {
-    let directory = resolve(directory).map_err(|cause| MountError::Look {
-        directory: directory.to_owned(),
-        cause,
-    })?;
+    let directory =
+        resolve(directory).map_err(|cause| MountError::Look { directory: directory.to_owned(), cause })?;
     recover::clear(&directory)?;
     match std::fs::create_dir(&directory) {
         Ok(()) => return Ok(directory),
@@ -65,10 +63,7 @@ mod tests {
         std::os::unix::fs::symlink("a/b", root.join("link")).unwrap();
         assert_eq!(prepare(&root.join("link")).unwrap(), root.join("a/b"));
         std::os::unix::fs::symlink("loop", root.join("loop")).unwrap();
-        assert!(matches!(
-            prepare(&root.join("loop")),
-            Err(MountError::Look { .. })
-        ));
+        assert!(matches!(prepare(&root.join("loop")), Err(MountError::Look { .. })));
     }
 
     #[test]
@@ -76,13 +71,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         std::fs::write(temp.path().join("file"), "x").unwrap();
         assert!(matches!(prepare(temp.path()), Err(MountError::NotEmpty(_))));
-        assert!(matches!(
-            prepare(&temp.path().join("file")),
-            Err(MountError::NotFolder(_))
-        ));
-        assert!(matches!(
-            prepare(Path::new("/proc")),
-            Err(MountError::Occupied { .. })
-        ));
+        assert!(matches!(prepare(&temp.path().join("file")), Err(MountError::NotFolder(_))));
+        assert!(matches!(prepare(Path::new("/proc")), Err(MountError::Occupied { .. })));
     }
 }

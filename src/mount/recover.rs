@@ -29,10 +29,7 @@ pub(crate) fn clear(directory: &Path) -> Result<(), MountError> {
             return Ok(());
         };
         if !entry.is_ours() {
-            return Err(MountError::Occupied {
-                directory: directory.to_owned(),
-                kind: entry.kind,
-            });
+            return Err(MountError::Occupied { directory: directory.to_owned(), kind: entry.kind });
         }
         match ask(directory) {
             Life::Dead => tracing::info!(?directory, "taking away a dead mount"),
@@ -47,17 +44,11 @@ pub(crate) fn clear(directory: &Path) -> Result<(), MountError> {
 }
 
 fn look(directory: &Path) -> Result<Option<Entry>, MountError> {
-    mountinfo::top(directory).map_err(|cause| MountError::Look {
-        directory: directory.to_owned(),
-        cause,
-    })
+    mountinfo::top(directory).map_err(|cause| MountError::Look { directory: directory.to_owned(), cause })
 }
 
 fn stale(directory: &Path, cause: String) -> MountError {
-    MountError::Stale {
-        directory: directory.to_owned(),
-        cause,
-    }
+    MountError::Stale { directory: directory.to_owned(), cause }
 }
 
 enum Life {

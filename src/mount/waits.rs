@@ -64,19 +64,10 @@ pub(crate) struct Retry<R, Attempt, Answer> {
 
 impl Waits {
     pub fn new(fileops: Fileops) -> io::Result<Waits> {
-        let pool = ThreadPool::builder()
-            .pool_size(THREADS)
-            .name_prefix("mount-wait-")
-            .create()?;
-        let shared = Arc::new(Shared {
-            fileops,
-            state: Mutex::default(),
-            changed: Condvar::new(),
-        });
+        let pool = ThreadPool::builder().pool_size(THREADS).name_prefix("mount-wait-").create()?;
+        let shared = Arc::new(Shared { fileops, state: Mutex::default(), changed: Condvar::new() });
         let looking = shared.clone();
-        thread::Builder::new()
-            .name("mount-signals".into())
-            .spawn(move || looking.look_at_callers())?;
+        thread::Builder::new().name("mount-signals".into()).spawn(move || looking.look_at_callers())?;
         Ok(Waits { pool, shared })
     }
 
@@ -88,12 +79,7 @@ impl Waits {
         A: FnMut(&Fileops, &mut R) -> Result<T, OpError> + Send + 'static,
         F: FnOnce(R, Outcome<T>) + Send + 'static,
     {
-        let Retry {
-            caller,
-            mut reply,
-            mut attempt,
-            answer,
-        } = retry;
+        let Retry { caller, mut reply, mut attempt, answer } = retry;
         let (abort, registration) = AbortHandle::new_pair();
         let shared = self.shared.clone();
         let id = shared.enter(caller.pid, abort);

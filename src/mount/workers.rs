@@ -34,12 +34,7 @@ struct State {
 
 impl Workers {
     pub fn new(name: &'static str, most_threads: usize) -> Workers {
-        Workers(Arc::new(Shared {
-            name,
-            most_threads,
-            state: Mutex::default(),
-            work: Condvar::new(),
-        }))
+        Workers(Arc::new(Shared { name, most_threads, state: Mutex::default(), work: Condvar::new() }))
     }
 
     pub fn run(&self, job: impl FnOnce() + Send + 'static) {
@@ -56,19 +51,14 @@ impl Workers {
 
     fn start_thread(&self) {
         let shared = self.0.clone();
-        let started = thread::Builder::new()
-            .name(self.0.name.into())
-            .spawn(move || shared.work());
+        let started = thread::Builder::new().name(self.0.name.into()).spawn(move || shared.work());
         if let Err(error) = started {
             tracing::warn!(%error, "no thread to be had");
             let mut state = self.0.state.lock();
             state.threads -= 1;
             // The others will come to it; where there are none, whoever brought it does it.
-            let stranded = if state.threads == 0 {
-                std::mem::take(&mut state.queue)
-            } else {
-                VecDeque::new()
-            };
+            let stranded =
+                if state.threads == 0 { std::mem::take(&mut state.queue) } else { VecDeque::new() };
             drop(state);
             stranded.into_iter().for_each(|job| job());
         }

@@ -64,12 +64,7 @@ impl Server {
             return reply.error(errno);
         }
         let name = name.to_vec();
-        self.serve(
-            caller,
-            reply,
-            move |fileops, _| fileops.removexattr(node, &name),
-            answer::empty,
-        );
+        self.serve(caller, reply, move |fileops, _| fileops.removexattr(node, &name), answer::empty);
     }
 }
 
@@ -115,29 +110,18 @@ mod tests {
     fn only_user_attributes_exist_and_no_answer_switches_them_off() {
         assert_eq!(refuse_reading(b"user.a"), None);
         assert_eq!(refuse_writing(b"user.a"), None);
-        for name in [
-            "security.capability",
-            "system.posix_acl_access",
-            "trusted.a",
-            "odd",
-        ] {
+        for name in ["security.capability", "system.posix_acl_access", "trusted.a", "odd"] {
             for errno in [refuse_reading(name.as_bytes()), refuse_writing(name.as_bytes())] {
                 let code = errno.unwrap().code();
                 assert!(code != Errno::ENOSYS.code() && code != 0, "{name}");
             }
         }
-        assert_eq!(
-            refuse_reading(b"security.capability").unwrap().code(),
-            Errno::ENODATA.code()
-        );
+        assert_eq!(refuse_reading(b"security.capability").unwrap().code(), Errno::ENODATA.code());
     }
 
     #[test]
     fn names_are_ended_by_nul() {
         assert_eq!(join(&[]), b"");
-        assert_eq!(
-            join(&[b"user.a".to_vec(), b"user.bc".to_vec()]),
-            b"user.a\0user.bc\0"
-        );
+        assert_eq!(join(&[b"user.a".to_vec(), b"user.bc".to_vec()]), b"user.a\0user.bc\0");
     }
 }

@@ -28,9 +28,7 @@ impl Connectors {
     }
 
     fn find(&self, url: &str) -> Result<&dyn Connector, String> {
-        let scheme = url
-            .split_once("://")
-            .map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let scheme = url.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let found = scheme.as_deref().and_then(|s| self.schemes.get(s));
         found.map(|connector| &**connector).ok_or_else(|| {
             let known: Vec<_> = self.schemes.keys().map(|s| format!("{s}://")).collect();
@@ -85,12 +83,7 @@ impl FileConnector {
 
     /// As [`Connector::remote`], with its own type.
     pub fn folder(&self, url: &str, owner: &str) -> Result<FolderRemote, String> {
-        FolderRemote::new(
-            &file_url::parse(url)?,
-            owner,
-            self.command.clone(),
-            self.options.clone(),
-        )
+        FolderRemote::new(&file_url::parse(url)?, owner, self.command.clone(), self.options.clone())
     }
 }
 
@@ -117,14 +110,8 @@ mod tests {
     use super::*;
 
     fn connectors() -> Connectors {
-        let command = HelperCommand {
-            program: "/bin/false".into(),
-            args: vec![],
-        };
-        Connectors::new().with(
-            "file",
-            FileConnector::new(command, FolderOptions::new("/nowhere")),
-        )
+        let command = HelperCommand { program: "/bin/false".into(), args: vec![] };
+        Connectors::new().with("file", FileConnector::new(command, FolderOptions::new("/nowhere")))
     }
 
     #[test]
@@ -132,10 +119,7 @@ mod tests {
         let all = connectors();
         assert_eq!(all.check("file:///a"), Ok(()));
         assert_eq!(all.check("File:///a"), Ok(()));
-        assert_eq!(
-            all.check("ftp://a/b"),
-            Err("The address must begin with file://".into())
-        );
+        assert_eq!(all.check("ftp://a/b"), Err("The address must begin with file://".into()));
         assert!(all.remote("file:///a", "me").is_ok());
         assert!(all.remote("file:///a", "m/e").is_err());
     }

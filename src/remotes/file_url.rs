@@ -7,9 +7,8 @@ use std::path::PathBuf;
 /// The folder that a URL names. The error is a sentence for the person.
 pub fn parse(url: &str) -> Result<PathBuf, String> {
     let rest = strip_scheme(url).ok_or("The address must begin with file://")?;
-    let slash = rest
-        .find('/')
-        .ok_or("After file:// comes a path that begins with a /, as in file:///mnt/share")?;
+    let slash =
+        rest.find('/').ok_or("After file:// comes a path that begins with a /, as in file:///mnt/share")?;
     let (host, path) = rest.split_at(slash);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         return Err(format!(
@@ -47,7 +46,7 @@ fn decode(path: &str) -> Result<Vec<u8>, String> {
         let digit = |at: usize| tail.get(at).and_then(|&b| char::from(b).to_digit(16));
         let (Some(high), Some(low)) = (digit(0), digit(1)) else {
             return Err(
-                "After a % in the address come two hexadecimal digits; a % itself is written %25".into(),
+                "After a % in the address come two hexadecimal digits; a % itself is written %25".into()
             );
         };
         bytes.push((high * 16 + low) as u8);
@@ -64,10 +63,7 @@ mod tests {
     fn takes_paths_of_this_computer() {
         assert_eq!(parse("file:///mnt/nas"), Ok("/mnt/nas".into()));
         assert_eq!(parse("FILE://localhost/a%20b"), Ok("/a b".into()));
-        assert_eq!(
-            parse("file:///%ff%0a").unwrap(),
-            PathBuf::from(OsString::from_vec(b"/\xff\n".to_vec()))
-        );
+        assert_eq!(parse("file:///%ff%0a").unwrap(), PathBuf::from(OsString::from_vec(b"/\xff\n".to_vec())));
         assert_eq!(parse("file:///ü"), Ok("/ü".into()));
         assert_eq!(parse("file:///"), Ok("/".into()));
     }

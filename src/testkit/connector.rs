@@ -27,15 +27,11 @@ impl FakeConnector {
     }
 
     pub fn add(&self, server: &FakeServer) {
-        self.servers
-            .lock()
-            .insert(server.name().to_owned(), server.clone());
+        self.servers.lock().insert(server.name().to_owned(), server.clone());
     }
 
     fn find(&self, url: &str) -> Result<FakeServer, String> {
-        let rest = url
-            .strip_prefix("fake://")
-            .ok_or("the address does not begin with fake://")?;
+        let rest = url.strip_prefix("fake://").ok_or("the address does not begin with fake://")?;
         let host = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
         let name = host.trim_end_matches('/');
         let server = self.servers.lock().get(name).cloned();

@@ -98,10 +98,7 @@ impl SimDisk {
 
 impl<F: DiskFiles> SimDisk<F> {
     pub fn with_files(files: F) -> SimDisk<F> {
-        SimDisk {
-            state: Arc::default(),
-            files,
-        }
+        SimDisk { state: Arc::default(), files }
     }
 
     /// For a new run of an engine; handles of an earlier one are dead from now on.
@@ -110,10 +107,7 @@ impl<F: DiskFiles> SimDisk<F> {
         state.run += 1;
         state.dead = false;
         state.kill_before = None;
-        let access = Access {
-            state: self.state.clone(),
-            run: state.run,
-        };
+        let access = Access { state: self.state.clone(), run: state.run };
         OpenDisk {
             database: MemDatabase(access.clone()),
             journal: MemJournal(access),
@@ -214,10 +208,7 @@ impl Database for MemDatabase {
 
     fn commit(&mut self, deltas: &[Delta], seq: u64) -> Result<(), StoreError> {
         let mut state = self.0.write()?;
-        assert!(
-            seq >= state.committed,
-            "commits go on in the order of the journal"
-        );
+        assert!(seq >= state.committed, "commits go on in the order of the journal");
         state.committed = seq;
         for delta in deltas {
             state.tables.apply(delta.clone());
@@ -232,10 +223,7 @@ impl Database for MemDatabase {
     fn happened(&mut self, item: Option<ItemId>, target: &[u8]) -> Result<Vec<Happened>, StoreError> {
         let state = self.0.read()?;
         let all = state.tables.happened.values();
-        Ok(all
-            .filter(|h| Some(h.item) == item || h.target == target)
-            .cloned()
-            .collect())
+        Ok(all.filter(|h| Some(h.item) == item || h.target == target).cloned().collect())
     }
 
     fn verify(&mut self) -> Result<Vec<String>, StoreError> {
@@ -253,11 +241,7 @@ impl Journal for MemJournal {
         let boot = state.boot;
         let last = state.journal.last().map_or(0, |r| r.seq);
         assert!(seq > last, "records are numbered in order");
-        state.journal.push(Record {
-            boot,
-            seq,
-            deltas: deltas.to_vec(),
-        });
+        state.journal.push(Record { boot, seq, deltas: deltas.to_vec() });
         Ok(())
     }
 
@@ -330,10 +314,7 @@ mod tests {
         run.database.commit(&next(10), 1).unwrap();
         run.journal.append(2, &next(20)).unwrap();
         disk.kill();
-        assert!(
-            run.journal.append(3, &next(30)).is_err(),
-            "the dead write nothing"
-        );
+        assert!(run.journal.append(3, &next(30)).is_err(), "the dead write nothing");
 
         let mut second = disk.open();
         assert!(run.database.load().is_err(), "nor once another one is there");

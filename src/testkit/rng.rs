@@ -86,9 +86,9 @@ impl Rng {
 
 /// FNV-1a, 64 bits, going on from `state`.
 pub(crate) fn hash(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state ^ 0xcbf2_9ce4_8422_2325, |h, &b| {
-        (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3)
-    })
+    bytes
+        .iter()
+        .fold(state ^ 0xcbf2_9ce4_8422_2325, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0100_0000_01b3))
 }
 
 #[cfg(test)]

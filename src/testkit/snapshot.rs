@@ -30,19 +30,9 @@ pub enum Entry {
 impl fmt::Debug for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Entry::File {
-                content,
-                mode,
-                mtime,
-                xattrs,
-            } => {
+            Entry::File { content, mode, mtime, xattrs } => {
                 let start = &content[..content.len().min(24)];
-                write!(
-                    f,
-                    "file {mode:o} {} bytes {:?}",
-                    content.len(),
-                    String::from_utf8_lossy(start)
-                )?;
+                write!(f, "file {mode:o} {} bytes {:?}", content.len(), String::from_utf8_lossy(start))?;
                 if let Some(mtime) = mtime {
                     write!(f, " at {}", mtime.0)?;
                 }

@@ -59,18 +59,12 @@ pub fn cargo() -> Command {
 pub fn spelled(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
-    std::iter::once(name)
-        .chain(command.get_args())
-        .map(|w| w.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
+    std::iter::once(name).chain(command.get_args()).map(|w| w.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }
 
 /// Runs to the end with our own outputs; anything but status 0 is a failure.
 pub fn run(command: &mut Command) -> Result<()> {
-    let status = command
-        .status()
-        .when(format_args!("cannot start `{}`", spelled(command)))?;
+    let status = command.status().when(format_args!("cannot start `{}`", spelled(command)))?;
     if status.success() {
         Ok(())
     } else {
@@ -80,10 +74,7 @@ pub fn run(command: &mut Command) -> Result<()> {
 
 /// Runs to the end and keeps what it says; any status will do.
 pub fn capture(command: &mut Command) -> Result<Output> {
-    command
-        .stdin(Stdio::null())
-        .output()
-        .when(format_args!("cannot start `{}`", spelled(command)))
+    command.stdin(Stdio::null()).output().when(format_args!("cannot start `{}`", spelled(command)))
 }
 
 /// Runs to the end in silence; a status not among `fine` is a failure that quotes what was said.
@@ -93,19 +84,10 @@ pub fn quiet(command: &mut Command, fine: &[i32]) -> Result<()> {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&output.stderr);
-    let said = if said.trim().is_empty() {
-        String::from_utf8_lossy(&output.stdout)
-    } else {
-        said
-    };
+    let said = if said.trim().is_empty() { String::from_utf8_lossy(&output.stdout) } else { said };
     let tail: Vec<&str> = said.trim().lines().rev().take(10).collect();
     let tail: Vec<&str> = tail.into_iter().rev().collect();
-    Err(Failure::new(format!(
-        "`{}` failed ({}):\n{}",
-        spelled(command),
-        output.status,
-        tail.join("\n")
-    )))
+    Err(Failure::new(format!("`{}` failed ({}):\n{}", spelled(command), output.status, tail.join("\n"))))
 }
 
 /// Where a program is; also looks where daemons lie, which an ordinary user's PATH leaves out.
@@ -159,10 +141,7 @@ mod tests {
             "\nnot json\n",
             r#"{"reason":"compiler-artifact","target":{"name":"holdfastctl"},"executable":"/t/holdfastctl"}"#,
         );
-        assert_eq!(
-            executable(messages, "holdfastctl"),
-            Some(PathBuf::from("/t/holdfastctl"))
-        );
+        assert_eq!(executable(messages, "holdfastctl"), Some(PathBuf::from("/t/holdfastctl")));
         assert_eq!(executable(messages, "other"), None);
     }
 

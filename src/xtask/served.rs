@@ -42,10 +42,7 @@ impl Drop for Folder {
         let Some(folder) = self.0.take() else { return };
         if is_mounted_below(folder.path()) {
             let path = folder.keep();
-            eprintln!(
-                "xtask: something is still mounted in {}; it is left as it is",
-                path.display()
-            );
+            eprintln!("xtask: something is still mounted in {}; it is left as it is", path.display());
         }
     }
 }
@@ -53,10 +50,8 @@ impl Drop for Folder {
 impl Served {
     /// Starts an engine whose mount can be used when this returns.
     pub fn start(ctl: &Path) -> Result<Served> {
-        let folder = tempfile::Builder::new()
-            .prefix("holdfast-")
-            .tempdir()
-            .when("cannot make a temporary folder")?;
+        let folder =
+            tempfile::Builder::new().prefix("holdfast-").tempdir().when("cannot make a temporary folder")?;
         let folder = Folder(Some(folder));
         for name in ["data", "config", "cache", "runtime", "home", "mount"] {
             let path = folder.path().join(name);
@@ -67,10 +62,7 @@ impl Served {
         }
         let log = File::create(folder.path().join("serve.log")).when("cannot make a log file")?;
         let mut command = with_private_folders(ctl, folder.path());
-        command
-            .arg("serve")
-            .arg("--mount")
-            .arg(folder.path().join("mount"));
+        command.arg("serve").arg("--mount").arg(folder.path().join("mount"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let parent = rustix::process::getpid();
         // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
@@ -85,14 +77,8 @@ impl Served {
                 }
             });
         }
-        let child = command
-            .spawn()
-            .when(format_args!("cannot start {}", ctl.display()))?;
-        let mut served = Served {
-            ctl: ctl.to_owned(),
-            folder,
-            child,
-        };
+        let child = command.spawn().when(format_args!("cannot start {}", ctl.display()))?;
+        let mut served = Served { ctl: ctl.to_owned(), folder, child };
         served.wait_until_ready()?;
         Ok(served)
     }
@@ -138,9 +124,9 @@ impl Served {
         };
         match ready(stdout).recv_timeout(READY_WITHIN) {
             Ok(line) if line.starts_with("ready ") => Ok(()),
-            Ok(line) => Err(self.failure(&format!(
-                "the engine said `{line}` where `ready DIR` was expected"
-            ))),
+            Ok(line) => {
+                Err(self.failure(&format!("the engine said `{line}` where `ready DIR` was expected")))
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => Err(self.failure("the engine was not ready within 30 s")),
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 Err(self.failure("the engine ended before it was ready"))
@@ -154,11 +140,7 @@ impl Served {
         let log = String::from_utf8_lossy(&log);
         let mut tail: Vec<&str> = log.lines().rev().take(20).collect();
         tail.reverse();
-        let said = if tail.is_empty() {
-            "It said nothing.".to_owned()
-        } else {
-            tail.join("\n")
-        };
+        let said = if tail.is_empty() { "It said nothing.".to_owned() } else { tail.join("\n") };
         Failure::new(format!("{what}\n{said}"))
     }
 
@@ -229,10 +211,7 @@ fn ready(stdout: ChildStdout) -> mpsc::Receiver<String> {
 
 fn is_mounted_below(folder: &Path) -> bool {
     let mounts = fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    mounts
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        .any(|at| Path::new(at).starts_with(folder))
+    mounts.lines().filter_map(|line| line.split(' ').nth(1)).any(|at| Path::new(at).starts_with(folder))
 }
 
 #[cfg(test)]
@@ -251,10 +230,8 @@ mod tests {
     #[test]
     fn an_engine_is_started_and_stopped() {
         let folder = tempfile::tempdir().unwrap();
-        let ctl = fake_ctl(
-            folder.path(),
-            "trap 'exit 0' TERM; echo ready \"$3\"; while :; do sleep 0.02; done",
-        );
+        let ctl =
+            fake_ctl(folder.path(), "trap 'exit 0' TERM; echo ready \"$3\"; while :; do sleep 0.02; done");
         let served = Served::start(&ctl).unwrap();
         let below = served.folder.path().to_owned();
         assert!(below.join("runtime").is_dir());
@@ -266,10 +243,7 @@ mod tests {
     fn an_engine_that_fails_is_quoted() {
         let folder = tempfile::tempdir().unwrap();
         let ctl = fake_ctl(folder.path(), "echo 'holdfastctl: no room' >&2; exit 1");
-        let failure = Served::start(&ctl)
-            .err()
-            .map(|e| e.to_string())
-            .unwrap_or_default();
+        let failure = Served::start(&ctl).err().map(|e| e.to_string()).unwrap_or_default();
         assert!(failure.contains("ended before it was ready"), "{failure}");
         assert!(failure.contains("no room"), "{failure}");
     }
@@ -277,10 +251,8 @@ mod tests {
     #[test]
     fn a_dropped_engine_is_ended() {
         let folder = tempfile::tempdir().unwrap();
-        let ctl = fake_ctl(
-            folder.path(),
-            "trap 'exit 3' TERM; echo ready \"$3\"; while :; do sleep 0.02; done",
-        );
+        let ctl =
+            fake_ctl(folder.path(), "trap 'exit 3' TERM; echo ready \"$3\"; while :; do sleep 0.02; done");
         let served = Served::start(&ctl).unwrap();
         let pid = served.child.id();
         drop(served);

@@ -38,12 +38,8 @@ const TESTS: [Need; 7] = [
     need("setfattr", "attr"),
     need("rsync", "rsync"),
 ];
-const PEERS: [Need; 4] = [
-    need("git", "git"),
-    need("rsync", "rsync"),
-    need("unison", "unison"),
-    need("rclone", "rclone"),
-];
+const PEERS: [Need; 4] =
+    [need("git", "git"), need("rsync", "rsync"), need("unison", "unison"), need("rclone", "rclone")];
 
 /// The package lists are taken to be good for this long.
 const LISTS_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
@@ -86,12 +82,7 @@ pub fn rust_components() -> Result<()> {
         return Ok(());
     }
     println!("Adding to the Rust toolchain: {}", lacking.join(", "));
-    run::run(
-        Command::new("rustup")
-            .args(["component", "add"])
-            .args(&lacking)
-            .current_dir(run::workspace()),
-    )
+    run::run(Command::new("rustup").args(["component", "add"]).args(&lacking).current_dir(run::workspace()))
 }
 
 /// Why nothing can be mounted here, as far as that is seen without mounting.
@@ -121,17 +112,11 @@ fn missing_of<'a>(
     needs: impl Iterator<Item = &'a Need>,
     is_there: impl Fn(&str) -> bool,
 ) -> Vec<&'static str> {
-    needs
-        .filter(|n| !is_there(n.program))
-        .map(|n| n.package)
-        .collect()
+    needs.filter(|n| !is_there(n.program)).map(|n| n.package).collect()
 }
 
 fn cannot(packages: &[&str], why: &str) -> Failure {
-    Failure::new(format!(
-        "these packages are missing: {} ({why})",
-        packages.join(" ")
-    ))
+    Failure::new(format!("these packages are missing: {} ({why})", packages.join(" ")))
 }
 
 fn install(packages: &[&'static str]) -> Result<()> {
@@ -142,10 +127,7 @@ fn install(packages: &[&'static str]) -> Result<()> {
         ));
     }
     let Some(rights) = root_rights() else {
-        return Err(cannot(
-            packages,
-            "installing them takes root; sudo is not there or asks for a password",
-        ));
+        return Err(cannot(packages, "installing them takes root; sudo is not there or asks for a password"));
     };
     println!("Installing with apt-get: {}", packages.join(" "));
     if packages.contains(&"openssh-server") {
@@ -180,13 +162,7 @@ fn root_rights() -> Option<&'static [&'static str]> {
 
 fn apt_get(rights: &[&str], words: &[&str]) -> Command {
     let mut all = rights.to_vec();
-    all.extend([
-        "env",
-        "DEBIAN_FRONTEND=noninteractive",
-        "apt-get",
-        "-o",
-        "DPkg::Lock::Timeout=300",
-    ]);
+    all.extend(["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-o", "DPkg::Lock::Timeout=300"]);
     all.extend(words);
     let mut command = Command::new(all[0]);
     command.args(&all[1..]);
@@ -206,9 +182,7 @@ fn lists_are_fresh(folder: &Path) -> bool {
             Some(SystemTime::UNIX_EPOCH + Duration::from_secs(e.metadata().ok()?.ctime().try_into().ok()?))
         })
         .collect();
-    let fetched = std::fs::metadata(folder.join("partial"))
-        .and_then(|m| m.modified())
-        .ok();
+    let fetched = std::fs::metadata(folder.join("partial")).and_then(|m| m.modified()).ok();
     let newest = lists.iter().copied().chain(fetched).max();
     // A time that lies ahead of the clock is as fresh as can be.
     !lists.is_empty() && newest.is_some_and(|t| t.elapsed().unwrap_or_default() < LISTS_GOOD_FOR)

@@ -91,12 +91,7 @@ impl Tally {
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let passed = self.passed.saturating_sub(self.skipped.len());
-        write!(
-            f,
-            "{passed} passed, {} failed, {} skipped",
-            self.failed(),
-            self.skipped.len() + self.ignored
-        )
+        write!(f, "{passed} passed, {} failed, {} skipped", self.failed(), self.skipped.len() + self.ignored)
     }
 }
 
@@ -137,9 +132,7 @@ fn without_colours(line: &str) -> String {
     let mut rest = line;
     while let Some((before, after)) = rest.split_once("\u{1b}[") {
         plain.push_str(before);
-        let end = after
-            .find(|c: char| c.is_ascii_alphabetic())
-            .map_or(after.len(), |at| at + 1);
+        let end = after.find(|c: char| c.is_ascii_alphabetic()).map_or(after.len(), |at| at + 1);
         rest = &after[end..];
     }
     plain.push_str(rest);

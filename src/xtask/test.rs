@@ -50,38 +50,19 @@ pub fn run(options: &Options) -> Result<()> {
 
     let mut tally = Tally::default();
     if options.filter.is_none() {
-        step(
-            &mut tally,
-            "format",
-            run::cargo().args(["fmt", "--all", "--check"]),
-        );
+        step(&mut tally, "format", run::cargo().args(["fmt", "--all", "--check"]));
         step(
             &mut tally,
             "lints",
-            run::cargo().args([
-                "clippy",
-                "--workspace",
-                "--all-targets",
-                "--",
-                "--deny",
-                "warnings",
-            ]),
+            run::cargo().args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
         );
     }
     // Tests of the whole run the programs: those must be built, and cargo builds only a package's own.
-    if step(
-        &mut tally,
-        "programs",
-        run::cargo().args(["build", "--workspace", "--bins"]),
-    ) {
+    if step(&mut tally, "programs", run::cargo().args(["build", "--workspace", "--bins"])) {
         tests(&mut tally, options)?;
     }
     summary(&tally, options.filter.as_deref());
-    if tally.failed() == 0 {
-        Ok(())
-    } else {
-        Err(Failure::told())
-    }
+    if tally.failed() == 0 { Ok(()) } else { Err(Failure::told()) }
 }
 
 /// Whether it went well.
@@ -109,10 +90,7 @@ fn tests(tally: &mut Tally, options: &Options) -> Result<()> {
     if std::io::stderr().is_terminal() {
         command.env("CARGO_TERM_COLOR", "always");
     }
-    command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = command.spawn().when("cannot start cargo test")?;
     let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
         return Err(Failure::new("cargo test gives no output"));
@@ -131,9 +109,7 @@ fn tests(tally: &mut Tally, options: &Options) -> Result<()> {
             let _ = writeln!(std::io::stdout(), "{line}");
         }
     });
-    let cargo_said = cargo_says
-        .join()
-        .map_err(|_| Failure::new("reading cargo's output failed"))?;
+    let cargo_said = cargo_says.join().map_err(|_| Failure::new("reading cargo's output failed"))?;
     let status = child.wait().when("cargo test")?;
 
     let mut counted = reader.tally;
@@ -170,10 +146,7 @@ fn summary(tally: &Tally, filter: Option<&str>) {
         println!("skipped {}: marked `ignore`", tally.ignored());
     }
     if tally.crashed() > 0 {
-        println!(
-            "failed {}: test programs that ended without a result",
-            tally.crashed()
-        );
+        println!("failed {}: test programs that ended without a result", tally.crashed());
     }
     println!("{tally}");
 }
@@ -198,14 +171,7 @@ mod tests {
     #[test]
     fn options_in_any_order() {
         let options = parse(&["sync", "--long"]).unwrap();
-        assert_eq!(
-            options,
-            Options {
-                long: true,
-                no_setup: false,
-                filter: Some("sync".into())
-            }
-        );
+        assert_eq!(options, Options { long: true, no_setup: false, filter: Some("sync".into()) });
         assert!(parse(&["--lnog"]).is_err());
         assert!(parse(&["one", "two"]).is_err());
     }

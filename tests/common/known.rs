@@ -33,18 +33,9 @@ pub const KNOWN: [(&str, &str); 11] = [
         "right after a kill while online a check finds two items at one place in base, until answers that were \
          lost are looked up",
     ),
-    (
-        "room",
-        "with the store's disk full not even a removal through the mount is taken",
-    ),
-    (
-        "partial-brake",
-        "a look at single folders takes the brake off again",
-    ),
-    (
-        "rules",
-        "rules, misses, answers and signing in have no commands yet",
-    ),
+    ("room", "with the store's disk full not even a removal through the mount is taken"),
+    ("partial-brake", "a look at single folders takes the brake off again"),
+    ("rules", "rules, misses, answers and signing in have no commands yet"),
     (
         "time-of-agreement",
         "where both sides have the same content, each keeps its own time: after the same edit on both, after a \

@@ -76,10 +76,7 @@ impl Ran {
     pub fn json(&self) -> Value {
         let text = self.text();
         serde_json::from_str(&text).unwrap_or_else(|e| {
-            panic!(
-                "{} printed no single JSON value ({e}): {text:?} {}",
-                self.spelled, self.err
-            )
+            panic!("{} printed no single JSON value ({e}): {text:?} {}", self.spelled, self.err)
         })
     }
 
@@ -93,11 +90,7 @@ impl Ran {
     /// As `refused`, where it is a matter of taste whether it failed or was wrong use.
     #[track_caller]
     pub fn refused_with_any(self, codes: &[i32], words: &[&str]) -> Ran {
-        let expected = if codes.contains(&self.code) {
-            self.code
-        } else {
-            codes[0]
-        };
+        let expected = if codes.contains(&self.code) { self.code } else { codes[0] };
         let ran = self.code(expected);
         let line = ran.err.strip_suffix('\n').unwrap_or(&ran.err);
         let said = &ran.err;
@@ -108,25 +101,12 @@ impl Ran {
             "{}: not one plain line: {said:?}",
             ran.spelled
         );
-        assert_eq!(
-            ran.text(),
-            "",
-            "{}: nothing belongs on standard output",
-            ran.spelled
-        );
+        assert_eq!(ran.text(), "", "{}: nothing belongs on standard output", ran.spelled);
         for word in words {
-            assert!(
-                line.contains(word),
-                "{}: {word:?} is not in {said:?}",
-                ran.spelled
-            );
+            assert!(line.contains(word), "{}: {word:?} is not in {said:?}", ran.spelled);
         }
         for odd in ["Err(", "Some(", "Error {", "panicked", "unwrap", "os error"] {
-            assert!(
-                !line.contains(odd),
-                "{}: no plain sentence: {said:?}",
-                ran.spelled
-            );
+            assert!(!line.contains(odd), "{}: no plain sentence: {said:?}", ran.spelled);
         }
         ran
     }

@@ -78,24 +78,13 @@ impl Session {
             return None;
         }
         let ctl = built_ctl();
-        let folder = tempfile::Builder::new()
-            .prefix("holdfast-")
-            .tempdir()
-            .expect("a temporary folder can be made");
+        let folder =
+            tempfile::Builder::new().prefix("holdfast-").tempdir().expect("a temporary folder can be made");
         let base = folder.path().canonicalize().expect("it is there");
         for name in ["data", "config", "cache", "runtime", "home", "server"] {
-            DirBuilder::new()
-                .mode(0o700)
-                .create(base.join(name))
-                .expect("a new folder can be filled");
+            DirBuilder::new().mode(0o700).create(base.join(name)).expect("a new folder can be filled");
         }
-        Some(Session {
-            folder: Some(folder),
-            base,
-            ctl,
-            child: None,
-            serve_options: Vec::new(),
-        })
+        Some(Session { folder: Some(folder), base, ctl, child: None, serve_options: Vec::new() })
     }
 
     /// A served engine without locations.
@@ -341,10 +330,8 @@ impl Session {
 
     #[track_caller]
     pub fn must_conflict(&self, expected: &[(&str, &str)]) {
-        let mut expected: Vec<(String, String)> = expected
-            .iter()
-            .map(|(p, k)| ((*p).to_owned(), (*k).to_owned()))
-            .collect();
+        let mut expected: Vec<(String, String)> =
+            expected.iter().map(|(p, k)| ((*p).to_owned(), (*k).to_owned())).collect();
         expected.sort();
         let found = self.conflicts();
         if found != expected {
@@ -380,12 +367,7 @@ impl Session {
     #[track_caller]
     pub fn must_agree(&self) {
         let found = super::differences(&self.here(""), &self.there(""));
-        assert!(
-            found.is_empty(),
-            "the sides differ:\n  {}\n{}",
-            found.join("\n  "),
-            self.log()
-        );
+        assert!(found.is_empty(), "the sides differ:\n  {}\n{}", found.join("\n  "), self.log());
         let left = super::leftovers(&self.there(""));
         assert!(left.is_empty(), "left on the server: {left:?}");
         let ran = self.ctl(&["--json", "check"]);
@@ -417,10 +399,7 @@ impl Drop for Session {
             && let Some(folder) = self.folder.take()
         {
             let path = folder.keep();
-            eprintln!(
-                "something is still mounted in {}; it is left as it is",
-                path.display()
-            );
+            eprintln!("something is still mounted in {}; it is left as it is", path.display());
         }
     }
 }
@@ -485,8 +464,5 @@ fn read(path: &Path) -> String {
 
 /// For tests that hold a file open over commands.
 pub fn open_for_writing(path: &Path) -> File {
-    OpenOptions::new()
-        .write(true)
-        .open(path)
-        .unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    OpenOptions::new().write(true).open(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }

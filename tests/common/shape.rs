@@ -42,10 +42,8 @@ impl Is {
 fn is_time(text: &str) -> bool {
     let pattern = "0000-00-00T00:00:00";
     let (date, rest) = text.split_at_checked(pattern.len()).unwrap_or_default();
-    let fits = date
-        .bytes()
-        .zip(pattern.bytes())
-        .all(|(c, p)| if p == b'0' { c.is_ascii_digit() } else { c == p });
+    let fits =
+        date.bytes().zip(pattern.bytes()).all(|(c, p)| if p == b'0' { c.is_ascii_digit() } else { c == p });
     let fraction = rest.strip_suffix('Z').map(|f| f.strip_prefix('.').unwrap_or(f));
     date.len() == pattern.len() && fits && fraction.is_some_and(|f| f.bytes().all(|b| b.is_ascii_digit()))
 }
@@ -54,13 +52,8 @@ fn is_time(text: &str) -> bool {
 pub fn has(value: &Value, keys: &[(&str, Is)]) {
     assert!(value.is_object(), "no object: {value}");
     for (key, is) in keys {
-        let found = value
-            .get(key)
-            .unwrap_or_else(|| panic!("the key {key} is missing in {value}"));
-        assert!(
-            is.fits(found),
-            "{key} is {found}, and is to be {is:?}, in {value}"
-        );
+        let found = value.get(key).unwrap_or_else(|| panic!("the key {key} is missing in {value}"));
+        assert!(is.fits(found), "{key} is {found}, and is to be {is:?}, in {value}");
     }
 }
 

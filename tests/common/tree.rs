@@ -10,17 +10,9 @@ use std::path::{Path, PathBuf};
 /// What is compared of an item: times of files, and none of folders, are synchronised.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Found {
-    File {
-        mode: u32,
-        bytes: Vec<u8>,
-        mtime: (i64, i64),
-    },
-    Folder {
-        mode: u32,
-    },
-    Link {
-        target: PathBuf,
-    },
+    File { mode: u32, bytes: Vec<u8>, mtime: (i64, i64) },
+    Folder { mode: u32 },
+    Link { target: PathBuf },
     Other,
 }
 
@@ -66,9 +58,7 @@ fn look(path: &Path) -> Found {
     } else if kind.is_dir() {
         Found::Folder { mode }
     } else if kind.is_symlink() {
-        Found::Link {
-            target: fs::read_link(path).unwrap_or_else(|e| problem(e)),
-        }
+        Found::Link { target: fs::read_link(path).unwrap_or_else(|e| problem(e)) }
     } else {
         Found::Other
     }
@@ -82,12 +72,7 @@ pub fn differences(here: &Path, there: &Path) -> Vec<String> {
     for path in here.keys().chain(there.keys().filter(|p| !here.contains_key(*p))) {
         let (a, b) = (here.get(path), there.get(path));
         if a != b {
-            lines.push(format!(
-                "{}: here {}, on the server {}",
-                path.display(),
-                told(a),
-                told(b)
-            ));
+            lines.push(format!("{}: here {}, on the server {}", path.display(), told(a), told(b)));
         }
     }
     lines
@@ -98,12 +83,7 @@ fn told(found: Option<&Found>) -> String {
         None => "nothing".into(),
         Some(Found::File { mode, bytes, mtime }) => {
             let text = String::from_utf8_lossy(&bytes[..bytes.len().min(40)]);
-            format!(
-                "a file {mode:o}, {} bytes {text:?}, of {}.{:09}",
-                bytes.len(),
-                mtime.0,
-                mtime.1
-            )
+            format!("a file {mode:o}, {} bytes {text:?}, of {}.{:09}", bytes.len(), mtime.0, mtime.1)
         }
         Some(Found::Folder { mode }) => format!("a folder {mode:o}"),
         Some(Found::Link { target }) => format!("a link to {}", target.display()),
@@ -113,11 +93,7 @@ fn told(found: Option<&Found>) -> String {
 
 /// Temporary names of ours that are still there.
 pub fn leftovers(folder: &Path) -> Vec<PathBuf> {
-    let is_ours = |path: &&PathBuf| {
-        path.file_name()
-            .unwrap_or(OsStr::new(""))
-            .as_bytes()
-            .starts_with(b".holdfast-")
-    };
+    let is_ours =
+        |path: &&PathBuf| path.file_name().unwrap_or(OsStr::new("")).as_bytes().starts_with(b".holdfast-");
     tree(folder).keys().filter(is_ours).cloned().collect()
 }

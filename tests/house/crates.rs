@@ -27,27 +27,9 @@ const FOR_TESTS: &str = "holdfast-testkit";
 const APART: &str = "xtask";
 
 /// Beginnings of package names that must not be in a tree.
-const NOT_IN_ENGINE: [&str; 9] = [
-    "gtk",
-    "glib",
-    "gio",
-    "libadwaita",
-    "zbus",
-    "fuser",
-    "tokio",
-    "reqwest",
-    "hyper",
-];
-const NOT_IN_CTL: [&str; 8] = [
-    "gtk",
-    "glib",
-    "gio",
-    "gdk",
-    "gobject",
-    "libadwaita",
-    "sourceview",
-    "pango",
-];
+const NOT_IN_ENGINE: [&str; 9] =
+    ["gtk", "glib", "gio", "libadwaita", "zbus", "fuser", "tokio", "reqwest", "hyper"];
+const NOT_IN_CTL: [&str; 8] = ["gtk", "glib", "gio", "gdk", "gobject", "libadwaita", "sourceview", "pango"];
 
 struct Graph {
     names: BTreeMap<String, String>,
@@ -63,20 +45,13 @@ impl Graph {
             .current_dir(root())
             .output()
             .expect("cargo can be started");
-        assert!(
-            output.status.success(),
-            "cargo metadata: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
+        assert!(output.status.success(), "cargo metadata: {}", String::from_utf8_lossy(&output.stderr));
         let metadata: Value = serde_json::from_slice(&output.stdout).expect("cargo metadata speaks JSON");
         let text = |value: &Value| value.as_str().expect("a text in cargo metadata").to_owned();
         let list = |value: &Value| value.as_array().expect("a list in cargo metadata").clone();
 
         let packages = list(&metadata["packages"]);
-        let names = packages
-            .iter()
-            .map(|p| (text(&p["id"]), text(&p["name"])))
-            .collect();
+        let names = packages.iter().map(|p| (text(&p["id"]), text(&p["name"]))).collect();
         let arrows = list(&metadata["resolve"]["nodes"])
             .iter()
             .map(|node| {
@@ -93,10 +68,7 @@ impl Graph {
 
     fn id(&self, name: &str) -> &str {
         let found = self.names.iter().find(|(id, n)| *n == name && is_ours(id));
-        found.map_or_else(
-            || panic!("there is no package {name} in the workspace"),
-            |(id, _)| id,
-        )
+        found.map_or_else(|| panic!("there is no package {name} in the workspace"), |(id, _)| id)
     }
 
     /// Everything that is built into `name`, and by which way it came there.
@@ -112,9 +84,7 @@ impl Graph {
                 }
             }
         }
-        ways.into_iter()
-            .map(|(id, way)| (self.names[&id].clone(), way))
-            .collect()
+        ways.into_iter().map(|(id, way)| (self.names[&id].clone(), way)).collect()
     }
 }
 
@@ -133,47 +103,27 @@ fn forbidden(tree: &BTreeMap<String, String>, beginnings: &[&str]) -> Vec<String
 #[test]
 fn the_engine_knows_no_window_no_bus_no_mount_and_no_network() {
     let tree = Graph::read().tree("holdfast-engine");
-    assert!(
-        tree.contains_key("rusqlite"),
-        "the tree was not read: it holds only {:?}",
-        tree.keys()
-    );
-    none(
-        &forbidden(&tree, &NOT_IN_ENGINE),
-        "these must not be in the engine's dependencies",
-    );
+    assert!(tree.contains_key("rusqlite"), "the tree was not read: it holds only {:?}", tree.keys());
+    none(&forbidden(&tree, &NOT_IN_ENGINE), "these must not be in the engine's dependencies");
 }
 
 #[test]
 fn the_command_line_needs_no_gtk() {
     let tree = Graph::read().tree("holdfastctl");
-    assert!(
-        tree.contains_key("holdfast-engine"),
-        "the tree was not read: it holds only {:?}",
-        tree.keys()
-    );
-    none(
-        &forbidden(&tree, &NOT_IN_CTL),
-        "these must not be in holdfastctl's dependencies",
-    );
+    assert!(tree.contains_key("holdfast-engine"), "the tree was not read: it holds only {:?}", tree.keys());
+    none(&forbidden(&tree, &NOT_IN_CTL), "these must not be in holdfastctl's dependencies");
 }
 
 #[test]
 fn arrows_between_our_crates_run_downward() {
     let graph = Graph::read();
-    let ours: BTreeMap<&str, &str> = graph
-        .names
-        .iter()
-        .filter(|(id, _)| is_ours(id))
-        .map(|(id, n)| (id.as_str(), n.as_str()))
-        .collect();
+    let ours: BTreeMap<&str, &str> =
+        graph.names.iter().filter(|(id, _)| is_ours(id)).map(|(id, n)| (id.as_str(), n.as_str())).collect();
     let level: BTreeMap<&str, u8> = LEVELS.into_iter().collect();
     let mut findings = Vec::new();
     for (id, from) in &ours {
         if !level.contains_key(from) {
-            findings.push(format!(
-                "{from} has no place in the order of crates; give it one in this test"
-            ));
+            findings.push(format!("{from} has no place in the order of crates; give it one in this test"));
             continue;
         }
         for (to, for_tests) in &graph.arrows[*id] {
@@ -191,16 +141,9 @@ fn arrows_between_our_crates_run_downward() {
             }
         }
     }
-    none(
-        &findings,
-        "arrows between crates must run downward (src/ARCHITECTURE.md)",
-    );
+    none(&findings, "arrows between crates must run downward (src/ARCHITECTURE.md)");
     let seen: BTreeSet<&str> = ours.values().copied().collect();
-    let gone: Vec<String> = level
-        .keys()
-        .filter(|n| !seen.contains(*n))
-        .map(ToString::to_string)
-        .collect();
+    let gone: Vec<String> = level.keys().filter(|n| !seen.contains(*n)).map(ToString::to_string).collect();
     none(&gone, "these crates are in the order but not in the workspace");
 }
 
@@ -208,14 +151,8 @@ fn arrows_between_our_crates_run_downward() {
 fn a_forbidden_package_would_be_found() {
     let tree = BTreeMap::from([
         ("holdfast-engine".to_owned(), "holdfast-engine".to_owned()),
-        (
-            "tokio-util".to_owned(),
-            "holdfast-engine -> x -> tokio-util".to_owned(),
-        ),
+        ("tokio-util".to_owned(), "holdfast-engine -> x -> tokio-util".to_owned()),
         ("globset".to_owned(), "holdfast-engine -> globset".to_owned()),
     ]);
-    assert_eq!(
-        forbidden(&tree, &NOT_IN_ENGINE),
-        ["holdfast-engine -> x -> tokio-util"]
-    );
+    assert_eq!(forbidden(&tree, &NOT_IN_ENGINE), ["holdfast-engine -> x -> tokio-util"]);
 }

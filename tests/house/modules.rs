@@ -26,11 +26,8 @@ const LEVELS: [(&str, u8); 12] = [
 const ALONE: (&str, &[&str]) = ("merge", &["model"]);
 
 /// Imports between modules of one level, each with its reason.
-const SIDEWAYS: [(&str, &str, &str); 1] = [(
-    "conflict",
-    "reconcile",
-    "a decision rebases an item and has it settled like any other change",
-)];
+const SIDEWAYS: [(&str, &str, &str); 1] =
+    [("conflict", "reconcile", "a decision rebases an item and has it settled like any other change")];
 
 const ENGINE: &str = "src/engine/";
 
@@ -43,11 +40,7 @@ fn module(path: &str) -> &str {
 /// How many modules deep a file's own module is: `sync/plan.rs` is 2, `sync/mod.rs` 1.
 fn depth(path: &str) -> usize {
     let below = path.strip_prefix(ENGINE).unwrap_or(path);
-    below
-        .trim_end_matches(".rs")
-        .trim_end_matches("/mod")
-        .split('/')
-        .count()
+    below.trim_end_matches(".rs").trim_end_matches("/mod").split('/').count()
 }
 
 /// Every first name after `crate::`, or after as many `super::` as lead to the crate.
@@ -71,11 +64,7 @@ fn imports(code: &str, depth: usize) -> Vec<String> {
 /// `a::b` gives `a`; `{a::{b, c}, d}` gives `a` and `d`.
 fn first_names(path: &str, into: &mut Vec<String>) {
     let Some(group) = path.strip_prefix('{') else {
-        into.push(
-            path.chars()
-                .take_while(|c| c.is_alphanumeric() || *c == '_')
-                .collect(),
-        );
+        into.push(path.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
         return;
     };
     let mut nested = 0;
@@ -99,17 +88,11 @@ fn first_names(path: &str, into: &mut Vec<String>) {
 fn handed_on(root_code: &str) -> BTreeMap<String, String> {
     let mut names = BTreeMap::new();
     for (at, _) in root_code.match_indices("pub use ") {
-        let statement = root_code[at + "pub use ".len()..]
-            .split(';')
-            .next()
-            .unwrap_or_default();
+        let statement = root_code[at + "pub use ".len()..].split(';').next().unwrap_or_default();
         let Some((module, rest)) = statement.split_once("::") else {
             continue;
         };
-        for name in rest
-            .split(|c: char| !c.is_alphanumeric() && c != '_')
-            .filter(|n| !n.is_empty())
-        {
+        for name in rest.split(|c: char| !c.is_alphanumeric() && c != '_').filter(|n| !n.is_empty()) {
             names.insert(name.to_owned(), module.trim().to_owned());
         }
     }
@@ -119,10 +102,7 @@ fn handed_on(root_code: &str) -> BTreeMap<String, String> {
 fn findings(sources: &[Source], handed_on: &BTreeMap<String, String>) -> Vec<String> {
     let level: BTreeMap<&str, u8> = LEVELS.into_iter().collect();
     let mut findings = Vec::new();
-    for source in sources
-        .iter()
-        .filter(|s| s.path != format!("{ENGINE}lib.rs") && !s.is_test())
-    {
+    for source in sources.iter().filter(|s| s.path != format!("{ENGINE}lib.rs") && !s.is_test()) {
         let from = module(&source.path);
         if !level.contains_key(from) {
             findings.push(format!(
@@ -160,10 +140,7 @@ fn imports_inside_the_engine_run_downward() {
         text: std::fs::read_to_string(root().join(ENGINE).join("lib.rs")).expect("the engine has a lib.rs"),
     };
     let found = findings(&engine(), &handed_on(&lib.code()));
-    none(
-        &found,
-        "imports between the engine's modules must run downward (src/ARCHITECTURE.md)",
-    );
+    none(&found, "imports between the engine's modules must run downward (src/ARCHITECTURE.md)");
 }
 
 #[test]
@@ -175,41 +152,25 @@ fn the_engine_reads_no_environment() {
             .find(|w| code.contains(w))
             .map(|w| format!("{}: `{w}`", s.path))
     };
-    let found: Vec<String> = engine()
-        .iter()
-        .filter(|s| !s.is_test())
-        .filter_map(reads)
-        .collect();
-    none(
-        &found,
-        "the engine is handed its folders and settings; it looks for none",
-    );
+    let found: Vec<String> = engine().iter().filter(|s| !s.is_test()).filter_map(reads).collect();
+    none(&found, "the engine is handed its folders and settings; it looks for none");
 }
 
 #[test]
 fn upward_imports_would_be_found() {
-    let source = |path: &str, text: &str| Source {
-        path: path.into(),
-        text: text.into(),
-    };
+    let source = |path: &str, text: &str| Source { path: path.into(), text: text.into() };
     let sources = [
         source(
             "src/engine/store/mod.rs",
             "//! crate::sync is fine in a comment\nuse crate::{model::Name, sync::{Plan, x}};",
         ),
-        source(
-            "src/engine/store/rows.rs",
-            "use super::Row;\nuse super::super::handle::Handle;",
-        ),
+        source("src/engine/store/rows.rs", "use super::Row;\nuse super::super::handle::Handle;"),
         source(
             "src/engine/store/deep/x.rs",
             "fn f() { crate::model::y(); }\n#[cfg(test)]\nmod tests { use crate::sync::Z; }",
         ),
         source("src/engine/pins/mod.rs", "use crate::Handle;"),
-        source(
-            "src/engine/merge.rs",
-            "use super::world::World;\nuse crate::model::X;",
-        ),
+        source("src/engine/merge.rs", "use super::world::World;\nuse crate::model::X;"),
         source("src/engine/reconcile/mod.rs", "use crate::conflict::F;"),
         source("src/engine/new.rs", ""),
         source("src/engine/tests/all.rs", "use crate::sync::Z;"),

@@ -45,11 +45,7 @@ pub fn rust_files(folders: &[&str]) -> Vec<Source> {
         .iter()
         .filter(|p| p.extension().is_some_and(|e| e == "rs"))
         .map(|path| Source {
-            path: path
-                .strip_prefix(root())
-                .unwrap_or(path)
-                .to_string_lossy()
-                .into_owned(),
+            path: path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned(),
             text: fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display())),
         })
         .collect();
@@ -77,10 +73,7 @@ fn code(text: &str) -> String {
     let mut code = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
-        let kept = code
-            .chars()
-            .next_back()
-            .is_some_and(|p| p.is_alphanumeric() || p == '_');
+        let kept = code.chars().next_back().is_some_and(|p| p.is_alphanumeric() || p == '_');
         let skip = if rest.starts_with("//") {
             rest.find('\n').unwrap_or(rest.len())
         } else if rest.starts_with("/*") {
@@ -132,11 +125,7 @@ fn raw_text(rest: &str) -> Option<usize> {
     let start = rest.len() - after.len() + hashes + 1;
     after[hashes..].strip_prefix('"')?;
     let end = format!("\"{}", "#".repeat(hashes));
-    Some(
-        rest[start..]
-            .find(&end)
-            .map_or(rest.len(), |at| start + at + end.len()),
-    )
+    Some(rest[start..].find(&end).map_or(rest.len(), |at| start + at + end.len()))
 }
 
 fn quoted(rest: &str) -> usize {
@@ -167,18 +156,9 @@ fn character(rest: &str) -> usize {
 
 #[test]
 fn code_holds_no_comments_and_texts() {
-    let lines = |text: &str| {
-        code(text)
-            .split_whitespace()
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
+    let lines = |text: &str| code(text).split_whitespace().map(str::to_owned).collect::<Vec<_>>().join(" ");
     assert_eq!(lines("a(); // crate::b\nc(\"crate::d\");"), "a(); c( );");
-    assert_eq!(
-        lines("/* x /* y */ z */ let a = r#\"say \"crate::x\" twice\"#;"),
-        "let a = ;"
-    );
+    assert_eq!(lines("/* x /* y */ z */ let a = r#\"say \"crate::x\" twice\"#;"), "let a = ;");
     assert_eq!(
         lines(r#"let q = '"'; let e = '\''; fn f<'a>(x: &'a str) {} "x\"y" end"#),
         "let q = ; let e = ; fn f<'a>(x: &'a str) {} end"

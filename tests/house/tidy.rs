@@ -9,30 +9,11 @@ use crate::source::{Source, collect, root, rust_files};
 const MAX_LINES: usize = 500;
 
 /// Files that may be longer, each with its reason.
-const LONGER: [(&str, &str); 8] = [
-    (
-        "src/engine/conflict/decide.rs",
-        "one choice after the other; to be cut by sides when choices are added",
-    ),
-    (
-        "src/engine/handle/conflicts.rs",
-        "to be cut: reading states apart from deciding",
-    ),
-    (
-        "src/engine/reconcile/settle.rs",
-        "to be cut: the facts apart from the effects",
-    ),
-    ("src/engine/store/content/tests/model.rs", "one model, one file"),
+const LONGER: [(&str, &str); 4] = [
+    ("src/engine/reconcile/settle.rs", "to be cut: the facts apart from the effects"),
     ("src/engine/sync/loops.rs", "to be cut: a file for each loop"),
-    (
-        "src/engine/sync/observe.rs",
-        "to be cut: the walk, what moved and what is new",
-    ),
-    (
-        "src/engine/sync/replay.rs",
-        "to be cut: planning apart from answers",
-    ),
-    ("src/testkit/server/tests.rs", "one table of cases"),
+    ("src/engine/sync/observe.rs", "to be cut: the walk, what moved and what is new"),
+    ("src/engine/sync/replay.rs", "to be cut: planning apart from answers"),
 ];
 
 /// What may lie at the top, beside hidden files and what git ignores.
@@ -68,10 +49,7 @@ fn lines_with(sources: &[Source], words: &[&str]) -> Vec<String> {
 
 #[test]
 fn nothing_is_left_to_do_or_to_debug() {
-    none(
-        &lines_with(&all(), &["todo!", "unimplemented!", "dbg!"]),
-        "not in what is committed",
-    );
+    none(&lines_with(&all(), &["todo!", "unimplemented!", "dbg!"]), "not in what is committed");
 }
 
 #[test]
@@ -85,15 +63,8 @@ fn each_file_says_what_it_is_for() {
         let only_main = s.path.ends_with("/main.rs") && !s.code().lines().any(|l| l.starts_with("mod "));
         s.text.starts_with("//! ") || s.is_test() || only_main
     };
-    let silent: Vec<String> = all()
-        .iter()
-        .filter(|s| !says(s))
-        .map(|s| s.path.clone())
-        .collect();
-    none(
-        &silent,
-        "a file begins with a `//!` line that says what it is for",
-    );
+    let silent: Vec<String> = all().iter().filter(|s| !says(s)).map(|s| s.path.clone()).collect();
+    none(&silent, "a file begins with a `//!` line that says what it is for");
 }
 
 #[test]
@@ -130,9 +101,7 @@ fn the_top_holds_only_what_was_agreed() {
 #[test]
 fn names_on_the_bus_are_the_agreed_ones() {
     let mut paths: Vec<PathBuf> = Vec::new();
-    ["src", "data", "resources"]
-        .iter()
-        .for_each(|f| collect(&root().join(f), &mut paths));
+    ["src", "data", "resources"].iter().for_each(|f| collect(&root().join(f), &mut paths));
     let mut strange = Vec::new();
     for path in paths {
         // What is no text holds no names that a person wrote.
@@ -153,9 +122,8 @@ fn bus_names(text: &str) -> Vec<&str> {
     for beginning in ["app.holdfast", "/app/holdfast"] {
         for (at, _) in text.match_indices(beginning) {
             let rest = &text[at..];
-            let end = rest
-                .find(|c: char| !(c.is_ascii_alphanumeric() || "._/-".contains(c)))
-                .unwrap_or(rest.len());
+            let end =
+                rest.find(|c: char| !(c.is_ascii_alphanumeric() || "._/-".contains(c))).unwrap_or(rest.len());
             names.push(rest[..end].trim_end_matches(['.', '/', '-']));
         }
     }
@@ -181,9 +149,7 @@ fn is_agreed(name: &str) -> bool {
         rest.is_empty() || files.contains(&rest)
     };
     name.strip_prefix(ID).is_some_and(of_the_id)
-        || name
-            .strip_prefix(PATH)
-            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        || name.strip_prefix(PATH).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         || name.strip_prefix(INTERFACES).is_some_and(|rest| {
             rest.is_empty()
                 || rest == ".xml"

@@ -39,10 +39,7 @@ fn a_days_work_on_a_real_tree() {
     let plan = story::Plan::of(&s);
     timed("work here", || plan.work_here(&s));
     timed("work there", || plan.work_there(&s));
-    println!(
-        "{} changes wait",
-        s.json(&["changes"]).as_array().map_or(0, Vec::len)
-    );
+    println!("{} changes wait", s.json(&["changes"]).as_array().map_or(0, Vec::len));
 
     timed("replay", || s.online(4));
     let expected = plan.conflicts();
@@ -59,13 +56,7 @@ fn a_days_work_on_a_real_tree() {
     let before = story::stamps(&s.there(""));
     timed("sync, nothing changed", || s.sync(0));
     let after = story::stamps(&s.there(""));
-    let touched: Vec<_> = after
-        .iter()
-        .filter(|(path, stamp)| before.get(*path) != Some(stamp))
-        .collect();
-    assert!(
-        touched.is_empty() && before.len() == after.len(),
-        "touched: {touched:?}"
-    );
+    let touched: Vec<_> = after.iter().filter(|(path, stamp)| before.get(*path) != Some(stamp)).collect();
+    assert!(touched.is_empty() && before.len() == after.len(), "touched: {touched:?}");
     assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(0));
 }

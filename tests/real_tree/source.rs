@@ -29,19 +29,13 @@ pub fn fill(to: &Path) -> &'static str {
         let text = format!("// {n}\nfn f{n}() {{}}\n").repeat(n % 97 + 3);
         fs::write(folder.join(format!("f{n}.rs")), text).expect("a file");
     }
-    if count > 0 {
-        "the sources of crates, and made ones"
-    } else {
-        "made files"
-    }
+    if count > 0 { "the sources of crates, and made ones" } else { "made files" }
 }
 
 fn crates() -> Vec<PathBuf> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
-    let registries = home
-        .map(|h| h.join("registry/src"))
-        .and_then(|r| fs::read_dir(r).ok());
+    let registries = home.map(|h| h.join("registry/src")).and_then(|r| fs::read_dir(r).ok());
     registries
         .into_iter()
         .flatten()

@@ -86,16 +86,8 @@ impl Plan {
         } else {
             skip("there is no sqlite3");
         }
-        s.shell(&format!(
-            "mv {} src/moved-by-us; rm -r {}",
-            self.moved_here, self.removed_here
-        ))
-        .done();
-        let edited = self
-            .edited_here
-            .iter()
-            .chain(&self.edited_both)
-            .chain(&self.deleted_there);
+        s.shell(&format!("mv {} src/moved-by-us; rm -r {}", self.moved_here, self.removed_here)).done();
+        let edited = self.edited_here.iter().chain(&self.edited_both).chain(&self.deleted_there);
         for (n, path) in edited.enumerate() {
             let text = [OURS.as_bytes(), &fs::read(s.here(path)).expect("it is here")].concat();
             save(&s.here(path), &text, n);
@@ -118,15 +110,8 @@ impl Plan {
 
     fn archive(&self, s: &Session) {
         let tar = s.base().join("some.tar");
-        Ran::of(
-            Command::new("tar")
-                .arg("-cf")
-                .arg(&tar)
-                .arg("-C")
-                .arg(s.there(""))
-                .arg(&self.moved_there),
-        )
-        .done();
+        Ran::of(Command::new("tar").arg("-cf").arg(&tar).arg("-C").arg(s.there("")).arg(&self.moved_there))
+            .done();
         s.shell(&format!(
             "mkdir unpacked again; tar -xf '{tar}' -C unpacked; tar -xf '{tar}' -C again; rm -r unpacked/src",
             tar = tar.display()
@@ -136,11 +121,8 @@ impl Plan {
 
     pub fn work_there(&self, s: &Session) {
         let there = |path: &String| s.there(path);
-        for path in self
-            .edited_there
-            .iter()
-            .chain(&self.edited_both)
-            .chain([&self.in_moved, &self.in_removed])
+        for path in
+            self.edited_there.iter().chain(&self.edited_both).chain([&self.in_moved, &self.in_removed])
         {
             let text = [THEIRS.as_bytes(), &fs::read(there(path)).expect("it is there")].concat();
             fs::write(there(path), text).expect("it can be written");
@@ -181,40 +163,25 @@ impl Plan {
     pub fn must_have_come_out(&self, s: &Session) {
         let begins = |path: &Path, with: &str| {
             let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-            assert!(
-                bytes.starts_with(with.as_bytes()),
-                "{} does not begin with {with:?}",
-                path.display()
-            );
+            assert!(bytes.starts_with(with.as_bytes()), "{} does not begin with {with:?}", path.display());
         };
         for root in [s.here(""), s.there("")] {
-            self.edited_here
-                .iter()
-                .chain(&self.edited_both)
-                .for_each(|p| begins(&root.join(p), OURS));
-            self.edited_there
-                .iter()
-                .chain([&self.in_removed])
-                .for_each(|p| begins(&root.join(p), THEIRS));
+            self.edited_here.iter().chain(&self.edited_both).for_each(|p| begins(&root.join(p), OURS));
+            self.edited_there.iter().chain([&self.in_removed]).for_each(|p| begins(&root.join(p), THEIRS));
             let in_moved = self.in_moved.replacen(&self.moved_here, "src/moved-by-us", 1);
             begins(&root.join(in_moved), THEIRS);
             for path in &self.deleted_there {
                 assert!(!root.join(path).exists(), "{path}");
             }
             for path in &self.with_mode {
-                let mode = fs::metadata(root.join(path))
-                    .expect("it is there")
-                    .permissions()
-                    .mode();
+                let mode = fs::metadata(root.join(path)).expect("it is there").permissions().mode();
                 assert_eq!(mode & 0o7777, 0o640, "{path}");
             }
             assert!(!root.join(&self.moved_here).exists() && !root.join(&self.moved_there).exists());
             // Of the folder that was removed only what they went on with is left.
             let left: Vec<PathBuf> = tree(&root.join(&self.removed_here)).into_keys().collect();
-            let files: Vec<&PathBuf> = left
-                .iter()
-                .filter(|p| root.join(&self.removed_here).join(p).is_file())
-                .collect();
+            let files: Vec<&PathBuf> =
+                left.iter().filter(|p| root.join(&self.removed_here).join(p).is_file()).collect();
             assert_eq!(files.len(), 1, "{files:?}");
             assert!(root.join("src/moved-by-them").is_dir() && !root.join("unpacked/src").exists());
         }

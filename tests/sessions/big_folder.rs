@@ -16,9 +16,7 @@ fn a_folder_with_very_many_entries() {
     s.add_and_pin();
     let names = |folder: std::path::PathBuf| -> BTreeSet<String> {
         let entries = fs::read_dir(folder).unwrap();
-        entries
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect()
+        entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     };
     assert_eq!(names(s.here("many")).len(), count);
     let pins = s.json(&["pins"]);
@@ -27,11 +25,7 @@ fn a_folder_with_very_many_entries() {
 
     s.offline();
     for n in (0..count).step_by(100) {
-        fs::rename(
-            s.here(&format!("many/file-{n:06}")),
-            s.here(&format!("many/moved-{n:06}")),
-        )
-        .unwrap();
+        fs::rename(s.here(&format!("many/file-{n:06}")), s.here(&format!("many/moved-{n:06}"))).unwrap();
         fs::remove_file(s.here(&format!("many/file-{:06}", n + 1))).unwrap();
         fs::write(s.here(&format!("many/new-{n:06}")), "new").unwrap();
     }

@@ -6,9 +6,8 @@ use std::process::Command;
 use crate::common::{Ran, Session, is_root, known, skip, tree, tries_known, until};
 
 fn session() -> Option<Session> {
-    let files: Vec<(String, String)> = (0..60)
-        .map(|n| (format!("d{}/f{n}", n % 5), format!("text {n}\n")))
-        .collect();
+    let files: Vec<(String, String)> =
+        (0..60).map(|n| (format!("d{}/f{n}", n % 5), format!("text {n}\n"))).collect();
     let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
     Session::pinned(&files)
 }
@@ -57,8 +56,7 @@ fn an_emptied_root_asks_and_is_confirmed() {
     assert!(tree(&s.here("")).is_empty(), "{:?}", tree(&s.here("")).keys());
     assert_eq!(s.json(&["problems"]).as_array().map(Vec::len), Some(0));
     s.must_agree();
-    s.ctl(&["confirm", &problem["id"].to_string()])
-        .refused(1, &[&problem["id"].to_string()]);
+    s.ctl(&["confirm", &problem["id"].to_string()]).refused(1, &[&problem["id"].to_string()]);
 }
 
 #[test]
@@ -132,8 +130,7 @@ fn a_folder_that_is_not_there_is_a_server_that_is_gone() {
 
 #[track_caller]
 fn must_be_gone(s: &Session) {
-    s.ctl(&["sync", "nas", "--wait", "--timeout", "50"])
-        .refused(1, &["nas"]);
+    s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).refused(1, &["nas"]);
     until("the location is offline", || {
         let status = s.json(&["status"]);
         let nas = &status["locations"][0];
@@ -150,11 +147,7 @@ fn an_unmounted_share_is_a_server_that_is_gone() {
     let Some(s) = Session::empty() else { return };
     let mount = |command: &mut Command| Ran::of(command).code == 0;
     let folder = s.there("");
-    if !mount(
-        Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=16m", "share"])
-            .arg(&folder),
-    ) {
+    if !mount(Command::new("mount").args(["-t", "tmpfs", "-o", "size=16m", "share"]).arg(&folder)) {
         return skip("a tmpfs cannot be mounted here");
     }
     for n in 0..20 {
@@ -169,19 +162,13 @@ fn an_unmounted_share_is_a_server_that_is_gone() {
     fs::create_dir(&kept).unwrap();
     assert!(mount(Command::new("mount").arg("--bind").arg(&folder).arg(&kept)));
     assert!(mount(Command::new("umount").arg("-l").arg(&folder)));
-    assert!(
-        fs::read_dir(&folder).unwrap().next().is_none(),
-        "only the empty mount point is left"
-    );
+    assert!(fs::read_dir(&folder).unwrap().next().is_none(), "only the empty mount point is left");
     s.ok(&["online", "nas"]);
     must_be_gone(&s);
     let now = tree(&s.here(""));
     assert_eq!(now.len(), before.len(), "nothing is deleted here");
     assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(1));
-    assert!(
-        fs::read_dir(&folder).unwrap().next().is_none(),
-        "nothing is written under the mount point"
-    );
+    assert!(fs::read_dir(&folder).unwrap().next().is_none(), "nothing is written under the mount point");
     // Mounted again, all goes on.
     assert!(mount(Command::new("mount").arg("--bind").arg(&kept).arg(&folder)));
     s.sync(0);

@@ -4,10 +4,7 @@
 //! file server, an engine that is ended and unmounted whatever happens. Where nothing can be mounted
 //! a test says `SKIPPED: why`. No outcome depends on how fast the machine is.
 
-#![allow(
-    clippy::unwrap_used,
-    reason = "all of this is tests, also the functions they share"
-)]
+#![allow(clippy::unwrap_used, reason = "all of this is tests, also the functions they share")]
 
 #[path = "../common/mod.rs"]
 mod common;

@@ -9,14 +9,7 @@ use serde_json::{Value, json};
 use crate::common::{Is, Ran, Session, all_have, has, known, skip, tries_known, until};
 
 const LINK: Is = Is::OneOf(&["online", "slow", "offline"]);
-const REASON: Is = Is::OneOf(&[
-    "",
-    "by-hand",
-    "no-network",
-    "server-gone",
-    "sign-in-needed",
-    "error",
-]);
+const REASON: Is = Is::OneOf(&["", "by-hand", "no-network", "server-gone", "sign-in-needed", "error"]);
 const LOCATION: [(&str, Is); 13] = [
     ("name", Is::Text),
     ("url", Is::Text),
@@ -38,27 +31,14 @@ const PIN: [(&str, Is); 6] = [
     ("bytes", Is::Number),
     ("present_files", Is::Number),
     ("present_bytes", Is::Number),
-    (
-        "state",
-        Is::OneOf(&["fetching", "present", "waiting", "over-limit"]),
-    ),
+    ("state", Is::OneOf(&["fetching", "present", "waiting", "over-limit"])),
 ];
 const CHANGE: [(&str, Is); 6] = [
     ("id", Is::Number),
     ("path", Is::Text),
     (
         "op",
-        Is::OneOf(&[
-            "create",
-            "write",
-            "remove",
-            "move",
-            "mkdir",
-            "rmdir",
-            "symlink",
-            "link",
-            "attributes",
-        ]),
+        Is::OneOf(&["create", "write", "remove", "move", "mkdir", "rmdir", "symlink", "link", "attributes"]),
     ),
     ("at", Is::Time),
     ("bytes", Is::Number),
@@ -93,10 +73,7 @@ fn from_the_first_pin_to_both_sides_the_same() {
     all_have(&pins, &PIN);
     assert_eq!(pins[0]["path"], "nas:papers");
     assert_eq!(pins[0]["state"], "present");
-    assert_eq!(
-        (&pins[0]["files"], &pins[0]["present_files"]),
-        (&json!(5), &json!(5))
-    );
+    assert_eq!((&pins[0]["files"], &pins[0]["present_files"]), (&json!(5), &json!(5)));
     assert_eq!(pins[0]["bytes"], pins[0]["present_bytes"]);
 
     s.offline();
@@ -105,10 +82,7 @@ fn from_the_first_pin_to_both_sides_the_same() {
     s.ok(&["online", "nas"]);
     let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).code(4);
     assert!(!ran.out.is_empty());
-    s.must_conflict(&[
-        ("papers/plan.txt", "edit/edit"),
-        ("papers/deep/notes.txt", "edit/edit"),
-    ]);
+    s.must_conflict(&[("papers/plan.txt", "edit/edit"), ("papers/deep/notes.txt", "edit/edit")]);
     assert_eq!(s.read_here("papers/theirs.txt"), "theirs\n");
     assert_eq!(s.read_there("papers/new/file"), "new\n");
 
@@ -120,32 +94,19 @@ fn from_the_first_pin_to_both_sides_the_same() {
     s.ok(&["resolve", notes.to_str().unwrap(), "--merge"]);
     s.sync(0);
     assert_eq!(s.read_there("papers/plan.txt"), "the plan, ours\n");
-    assert_eq!(
-        s.read_there("papers/deep/notes.txt"),
-        "ONE\ntwo\nthree\nfour\nFIVE\n"
-    );
+    assert_eq!(s.read_there("papers/deep/notes.txt"), "ONE\ntwo\nthree\nfour\nFIVE\n");
     s.must_agree();
     // Nothing is left to do.
     let status = s.json(&["status"]);
     has(&status["locations"][0], &LOCATION);
     let nas = &status["locations"][0];
-    assert_eq!(
-        (&nas["changes"], &nas["conflicts"], &nas["problems"]),
-        (&json!(0), &json!(0), &json!(0))
-    );
+    assert_eq!((&nas["changes"], &nas["conflicts"], &nas["problems"]), (&json!(0), &json!(0), &json!(0)));
     assert!(nas["last_sync"].is_string());
 }
 
 fn offline_work(s: &Session) {
     let status = s.json(&["status"]);
-    has(
-        &status,
-        &[
-            ("version", Is::Text),
-            ("mount", Is::Text),
-            ("locations", Is::Array),
-        ],
-    );
+    has(&status, &[("version", Is::Text), ("mount", Is::Text), ("locations", Is::Array)]);
     assert_eq!(status["mount"], s.mount().to_str().unwrap());
     all_have(&status["locations"], &LOCATION);
     assert_eq!(status["locations"][0]["link"], "offline");
@@ -163,12 +124,7 @@ fn offline_work(s: &Session) {
         .as_array()
         .unwrap()
         .iter()
-        .map(|c| {
-            (
-                c["path"].as_str().unwrap().to_owned(),
-                c["op"].as_str().unwrap().to_owned(),
-            )
-        })
+        .map(|c| (c["path"].as_str().unwrap().to_owned(), c["op"].as_str().unwrap().to_owned()))
         .collect();
     ops.sort();
     let expected = [
@@ -185,17 +141,9 @@ fn offline_work(s: &Session) {
     ];
     let expected: Vec<(String, String)> = expected.iter().map(|(p, o)| ((*p).into(), (*o).into())).collect();
     assert_eq!(ops, expected);
-    let moved = changes
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|c| c["op"] == "move")
-        .unwrap();
+    let moved = changes.as_array().unwrap().iter().find(|c| c["op"] == "move").unwrap();
     assert_eq!(moved["from"], "nas:papers/old.txt");
-    assert_eq!(
-        s.json(&["changes", "nas:papers/new"]).as_array().map(Vec::len),
-        Some(4)
-    );
+    assert_eq!(s.json(&["changes", "nas:papers/new"]).as_array().map(Vec::len), Some(4));
 }
 
 fn their_work(s: &Session) {
@@ -244,14 +192,9 @@ fn what_is_unpinned_and_evicted_is_had_again() {
     assert_eq!(attribute(&s, "other/big", "user.holdfast.pinned"), "no");
     s.offline();
     let miss = fs::read(s.here("other/big")).expect_err("it is not here");
-    assert_eq!(
-        miss.raw_os_error(),
-        Some(rustix::io::Errno::NETUNREACH.raw_os_error())
-    );
+    assert_eq!(miss.raw_os_error(), Some(rustix::io::Errno::NETUNREACH.raw_os_error()));
     s.ok(&["online", "nas"]);
-    until("it can be read again", || {
-        fs::read(s.here("other/big")).is_ok_and(|b| b.len() == 10_000)
-    });
+    until("it can be read again", || fs::read(s.here("other/big")).is_ok_and(|b| b.len() == 10_000));
     assert_eq!(presence(), "present");
 }
 
@@ -281,11 +224,7 @@ fn the_state_of_each_item_is_an_attribute() {
     let names = String::from_utf8_lossy(&list[..length]).into_owned();
     assert!(!names.contains("holdfast"), "copied along by programs: {names}");
     // The folder of the states can be entered and is not listed.
-    let names: Vec<_> = fs::read_dir(s.mount())
-        .unwrap()
-        .flatten()
-        .map(|e| e.file_name())
-        .collect();
+    let names: Vec<_> = fs::read_dir(s.mount()).unwrap().flatten().map(|e| e.file_name()).collect();
     assert_eq!(names, ["nas"]);
     let diff = Command::new("diff")
         .arg(s.mount().join(".holdfast/original/nas/both"))
@@ -305,43 +244,22 @@ fn waiting_changes_as_an_archive() {
     let told = s.json(&["export", file.to_str().unwrap()]);
     has(&told, &[("ok", Is::Bool)]);
     let list = Ran::of(Command::new("tar").arg("-tf").arg(&file)).done().text();
-    for member in [
-        "nas/papers/plan.txt",
-        "nas/papers/new/file",
-        "nas/papers/new/link",
-    ] {
-        assert!(
-            list.lines().any(|l| l.trim_end_matches('/') == member),
-            "{member} is not in {list}"
-        );
+    for member in ["nas/papers/plan.txt", "nas/papers/new/file", "nas/papers/new/link"] {
+        assert!(list.lines().any(|l| l.trim_end_matches('/') == member), "{member} is not in {list}");
     }
-    let text = Ran::of(
-        Command::new("tar")
-            .arg("-xOf")
-            .arg(&file)
-            .arg("nas/papers/plan.txt"),
-    )
-    .done();
+    let text = Ran::of(Command::new("tar").arg("-xOf").arg(&file).arg("nas/papers/plan.txt")).done();
     assert_eq!(text.text(), "the plan, ours\n");
     let part = s.base().join("part.tar");
     s.ok(&["export", part.to_str().unwrap(), "nas:papers/new"]);
     let list = Ran::of(Command::new("tar").arg("-tf").arg(&part)).done().text();
-    assert!(
-        !list.contains("plan.txt") && list.contains("nas/papers/new/file"),
-        "{list}"
-    );
+    assert!(!list.contains("plan.txt") && list.contains("nas/papers/new/file"), "{list}");
 }
 
 #[test]
 fn events_tell_what_happens() {
     let Some(s) = server() else { return };
-    let mut events = s
-        .command()
-        .arg("events")
-        .stdout(Stdio::piped())
-        .stdin(Stdio::null())
-        .spawn()
-        .expect("it starts");
+    let mut events =
+        s.command().arg("events").stdout(Stdio::piped()).stdin(Stdio::null()).spawn().expect("it starts");
     let stdout = events.stdout.take().expect("it is piped");
     let (sender, lines) = std::sync::mpsc::channel();
     std::thread::spawn(move || {

@@ -78,13 +78,11 @@ impl Commands for Client {
     }
 
     async fn offline(&self, location: Option<&str>) -> Answer<()> {
-        self.call("Sync", "Offline", &(location.unwrap_or_default(),))
-            .await
+        self.call("Sync", "Offline", &(location.unwrap_or_default(),)).await
     }
 
     async fn online(&self, location: Option<&str>) -> Answer<()> {
-        self.call("Sync", "Online", &(location.unwrap_or_default(),))
-            .await
+        self.call("Sync", "Online", &(location.unwrap_or_default(),)).await
     }
 
     async fn sync(
@@ -94,17 +92,15 @@ impl Commands for Client {
         timeout: Option<Duration>,
     ) -> Answer<SyncOutcome> {
         // 0 is "no limit" on the bus.
-        let timeout_ms = timeout.map_or(0, |limit| {
-            u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
-        });
+        let timeout_ms =
+            timeout.map_or(0, |limit| u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1));
         let body = (location.unwrap_or_default(), wait, timeout_ms);
         let word: String = self.call("Sync", "Sync", &body).await?;
         Ok(outcome_from_word(&word)?)
     }
 
     async fn problems(&self, under: Option<&Target>) -> Answer<Vec<ProblemReport>> {
-        self.pages("Problems", under, |problem: &ProblemReport| problem.id.0)
-            .await
+        self.pages("Problems", under, |problem: &ProblemReport| problem.id.0).await
     }
 
     async fn retry(&self, id: ProblemId) -> Answer<()> {
@@ -116,13 +112,11 @@ impl Commands for Client {
     }
 
     async fn changes(&self, under: Option<&Target>) -> Answer<Vec<ChangeReport>> {
-        self.pages("Changes", under, |change: &ChangeReport| change.id)
-            .await
+        self.pages("Changes", under, |change: &ChangeReport| change.id).await
     }
 
     async fn conflicts(&self, under: Option<&Target>) -> Answer<Vec<ConflictReport>> {
-        self.pages("Conflicts", under, |conflict: &ConflictReport| conflict.id.0)
-            .await
+        self.pages("Conflicts", under, |conflict: &ConflictReport| conflict.id.0).await
     }
 
     async fn states(&self, path: &Target) -> Answer<StatesReport> {
@@ -131,16 +125,12 @@ impl Commands for Client {
     }
 
     async fn open_state(&self, path: &Target, side: Side) -> Answer<OwnedFd> {
-        let fd: BusFd = self
-            .call("States", "Open", &(path.to_bytes(), side.word()))
-            .await?;
+        let fd: BusFd = self.call("States", "Open", &(path.to_bytes(), side.word())).await?;
         Ok(fd.into())
     }
 
     async fn add_content(&self, from: OwnedFd) -> Answer<ContentId> {
-        self.call("Conflicts", "AddContent", &(Fd::from(from),))
-            .await
-            .map(ContentId)
+        self.call("Conflicts", "AddContent", &(Fd::from(from),)).await.map(ContentId)
     }
 
     async fn resolve(
@@ -159,11 +149,7 @@ impl Commands for Client {
                 let body = (paths, choice.words(), content, dry_run);
                 self.call("Conflicts", "Resolve", &body).await?
             }
-            Selection::Under {
-                folder,
-                pattern,
-                kind,
-            } => {
+            Selection::Under { folder, pattern, kind } => {
                 let pattern = pattern.as_deref().unwrap_or_default();
                 let kind = kind.map_or("", ConflictKind::word);
                 let body = (folder.to_bytes(), pattern, kind, choice.words(), content, dry_run);
@@ -202,15 +188,11 @@ impl Commands for Client {
 
     async fn undo(&self, id: Option<HistoryId>) -> Answer<HistoryReport> {
         let id = id.map_or(0, |id| id.0);
-        Ok(HistoryReport::from_wire(
-            self.call("History", "Undo", &(id,)).await?,
-        )?)
+        Ok(HistoryReport::from_wire(self.call("History", "Undo", &(id,)).await?)?)
     }
 
     async fn check(&self, repair: bool) -> Answer<CheckReport> {
-        Ok(CheckReport::from_wire(
-            self.call("Store", "Check", &(repair,)).await?,
-        )?)
+        Ok(CheckReport::from_wire(self.call("Store", "Check", &(repair,)).await?)?)
     }
 
     async fn target_in_mount(&self, below_mount: &[u8]) -> Answer<Target> {

@@ -23,14 +23,10 @@ impl Client {
             .interface("app.holdfast.Engine1.Events")
             .map_err(error)?
             .build();
-        let signals = MessageStream::for_match_rule(rule, &self.connection, Some(WAITING))
-            .await
-            .map_err(error)?;
+        let signals =
+            MessageStream::for_match_rule(rule, &self.connection, Some(WAITING)).await.map_err(error)?;
         let (sender, receiver) = async_channel::bounded(WAITING);
-        self.connection
-            .executor()
-            .spawn(pass_on(signals, sender), "events from the engine")
-            .detach();
+        self.connection.executor().spawn(pass_on(signals, sender), "events from the engine").detach();
         self.call::<_, ()>("Events", "Subscribe", &()).await?;
         Ok(receiver)
     }
@@ -46,10 +42,7 @@ async fn pass_on(mut signals: MessageStream, sender: Sender<Revised>) {
             return;
         };
         let header = message.header();
-        let Some(signal) = header
-            .member()
-            .and_then(|name| Signal::from_member(name.as_str()))
-        else {
+        let Some(signal) = header.member().and_then(|name| Signal::from_member(name.as_str())) else {
             continue;
         };
         let revised = match Carried::read(signal, &message.body()) {
@@ -60,10 +53,7 @@ async fn pass_on(mut signals: MessageStream, sender: Sender<Revised>) {
             }
         };
         let revised = match lost {
-            true => Revised {
-                event: Event::Lost,
-                ..revised
-            },
+            true => Revised { event: Event::Lost, ..revised },
             false => revised,
         };
         match sender.try_send(revised) {

@@ -45,15 +45,9 @@ impl Client {
         let stream = ShortPath::new(socket).and_then(|short| UnixStream::connect(short.path()));
         let stream = stream.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => ConnectError::NoEngine,
-            _ => ConnectError::Io {
-                socket: socket.to_owned(),
-                error,
-            },
+            _ => ConnectError::Io { socket: socket.to_owned(), error },
         })?;
-        let speak = |text: String| ConnectError::Speak {
-            socket: socket.to_owned(),
-            text,
-        };
+        let speak = |text: String| ConnectError::Speak { socket: socket.to_owned(), text };
         let greeting = Builder::async_io_unix_stream(stream).p2p().build();
         let connection = futures::select_biased! {
             connection = greeting.fuse() => connection.map_err(|error| speak(error.to_string()))?,
@@ -91,19 +85,15 @@ impl Client {
 fn error(error: zbus::Error) -> Error {
     match error {
         zbus::Error::MethodError(name, text, _) => match kind_of(name.as_str()) {
-            Some(kind) => Error {
-                kind,
-                text: text.unwrap_or_default(),
-            },
+            Some(kind) => Error { kind, text: text.unwrap_or_default() },
             None => Error::failed(format!(
                 "the engine refuses the call: {}",
                 text.unwrap_or_else(|| name.to_string())
             )),
         },
-        zbus::Error::InputOutput(_) => Error {
-            kind: ErrorKind::Failed,
-            text: "the engine has gone away".into(),
-        },
+        zbus::Error::InputOutput(_) => {
+            Error { kind: ErrorKind::Failed, text: "the engine has gone away".into() }
+        }
         other => Error::failed(format!("the engine cannot be understood: {other}")),
     }
 }

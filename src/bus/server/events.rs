@@ -22,10 +22,7 @@ pub struct Events {
 
 impl Events {
     pub fn new(engine: Engine) -> Events {
-        Events {
-            engine,
-            pump: Mutex::new(None),
-        }
+        Events { engine, pump: Mutex::new(None) }
     }
 }
 
@@ -45,9 +42,7 @@ impl Events {
             Err(poisoned) => poisoned.into_inner(),
         };
         if pump.is_none() {
-            let task = connection
-                .executor()
-                .spawn(pass_on(events, emitter), "events of the engine");
+            let task = connection.executor().spawn(pass_on(events, emitter), "events of the engine");
             *pump = Some(task);
         }
         Ok(())

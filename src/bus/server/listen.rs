@@ -18,13 +18,8 @@ use crate::socket::ShortPath;
 
 /// The listening socket and the lock that is to be held as long as it is served.
 pub fn bind(socket: &Path) -> Result<(UnixListener, File), ServerError> {
-    let io = |error| ServerError::Io {
-        socket: socket.to_owned(),
-        error,
-    };
-    let folder = socket
-        .parent()
-        .ok_or_else(|| io(io::ErrorKind::InvalidInput.into()))?;
+    let io = |error| ServerError::Io { socket: socket.to_owned(), error };
+    let folder = socket.parent().ok_or_else(|| io(io::ErrorKind::InvalidInput.into()))?;
     own_folder(folder).map_err(io)?;
     if std::fs::symlink_metadata(folder).map_err(io)?.uid() != geteuid().as_raw() {
         return Err(ServerError::NotOurs(folder.to_owned()));

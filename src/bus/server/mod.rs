@@ -57,10 +57,7 @@ pub struct Server {
 impl Server {
     /// The socket can be connected to when this returns; the session bus follows by itself.
     pub fn start(engine: Arc<dyn Commands>, options: &ServerOptions) -> Result<Server, ServerError> {
-        let io = |error| ServerError::Io {
-            socket: options.socket.clone(),
-            error,
-        };
+        let io = |error| ServerError::Io { socket: options.socket.clone(), error };
         let (listener, lock) = listen::bind(&options.socket)?;
         let listener = Async::new(listener).map_err(io)?;
         let (stop, stopped) = async_channel::bounded(1);
@@ -73,21 +70,14 @@ impl Server {
                 if session_bus {
                     executor.spawn(serve_session_bus(shared.clone())).detach();
                 }
-                executor
-                    .spawn(accept(executor.clone(), listener, shared.clone()))
-                    .detach();
+                executor.spawn(accept(executor.clone(), listener, shared.clone())).detach();
                 async_io::block_on(executor.run(async {
                     let _ = shared.stopped.recv().await;
                     farewell(&executor).await;
                 }));
             })
             .map_err(io)?;
-        Ok(Server {
-            socket: options.socket.clone(),
-            stop,
-            thread: Some(thread),
-            _lock: lock,
-        })
+        Ok(Server { socket: options.socket.clone(), stop, thread: Some(thread), _lock: lock })
     }
 
     pub fn socket(&self) -> &Path {
@@ -169,9 +159,7 @@ async fn serve_peer(stream: Async<UnixStream>, shared: Shared) -> zbus::Result<(
         tracing::warn!("a client of another user was turned away");
         return Ok(());
     }
-    let builder = Builder::async_io_unix_stream(stream)
-        .server(zbus::Guid::generate())?
-        .p2p();
+    let builder = Builder::async_io_unix_stream(stream).server(zbus::Guid::generate())?.p2p();
     let handshake = faces::serve_at(builder, shared.engine.clone())?.build();
     let connection = futures::select_biased! {
         connection = handshake.fuse() => connection?,
@@ -204,9 +192,7 @@ async fn serve_session_bus(shared: Shared) {
 
 async fn take_name(engine: Arc<dyn Commands>) -> zbus::Result<Option<zbus::Connection>> {
     let connection = faces::serve_at(Builder::session()?, engine)?.build().await?;
-    let reply = connection
-        .request_name_with_flags(BUS_NAME, RequestNameFlags::DoNotQueue.into())
-        .await;
+    let reply = connection.request_name_with_flags(BUS_NAME, RequestNameFlags::DoNotQueue.into()).await;
     match reply {
         Ok(RequestNameReply::PrimaryOwner | RequestNameReply::AlreadyOwner) => Ok(Some(connection)),
         Ok(_) | Err(zbus::Error::NameTaken) => Ok(None),

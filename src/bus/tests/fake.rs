@@ -39,10 +39,7 @@ impl Fake {
 }
 
 pub fn target(bytes: &[u8]) -> Target {
-    Target {
-        location: "nas".into(),
-        path: LocPath::parse(bytes).unwrap(),
-    }
+    Target { location: "nas".into(), path: LocPath::parse(bytes).unwrap() }
 }
 
 pub fn state() -> StateReport {
@@ -131,12 +128,7 @@ pub fn change() -> ChangeReport {
 }
 
 pub fn problem() -> ProblemReport {
-    ProblemReport {
-        id: ProblemId(3),
-        path: target(b""),
-        message: "emptied".into(),
-        needs: Needs::Confirm,
-    }
+    ProblemReport { id: ProblemId(3), path: target(b""), message: "emptied".into(), needs: Needs::Confirm }
 }
 
 pub fn history() -> HistoryReport {
@@ -172,11 +164,7 @@ fn file_with(bytes: &[u8]) -> OwnedFd {
 #[async_trait]
 impl Commands for Fake {
     async fn status(&self) -> Answer<Status> {
-        Ok(Status {
-            version: "0".into(),
-            mount: b"/m\xff".to_vec(),
-            locations: vec![location()],
-        })
+        Ok(Status { version: "0".into(), mount: b"/m\xff".to_vec(), locations: vec![location()] })
     }
     async fn location_add(&self, name: &str, url: &str) -> Answer<()> {
         self.note(format!("add {name} {url}"));
@@ -276,10 +264,7 @@ impl Commands for Fake {
         }])
     }
     async fn why(&self, _: &Target) -> Answer<Vec<WhyReport>> {
-        Ok(vec![WhyReport {
-            at: Time(1),
-            what: "written here".into(),
-        }])
+        Ok(vec![WhyReport { at: Time(1), what: "written here".into() }])
     }
     async fn stash_list(&self, _: Option<&Target>) -> Answer<Vec<StashReport>> {
         Ok(vec![stash()])
@@ -302,10 +287,7 @@ impl Commands for Fake {
         Ok(history())
     }
     async fn check(&self, repair: bool) -> Answer<CheckReport> {
-        Ok(CheckReport {
-            ok: repair,
-            findings: vec!["one".into()],
-        })
+        Ok(CheckReport { ok: repair, findings: vec!["one".into()] })
     }
     async fn target_in_mount(&self, below: &[u8]) -> Answer<Target> {
         Ok(target(below.strip_prefix(b"nas/").unwrap()))

@@ -23,18 +23,10 @@ struct Served {
 fn serve(fake: Fake) -> Served {
     let dir = tempfile::tempdir().unwrap();
     let fake = Arc::new(fake);
-    let options = ServerOptions {
-        socket: dir.path().join("run/bus"),
-        session_bus: false,
-    };
+    let options = ServerOptions { socket: dir.path().join("run/bus"), session_bus: false };
     let server = Server::start(fake.clone(), &options).unwrap();
     let client = async_io::block_on(Client::connect(server.socket())).unwrap();
-    Served {
-        fake,
-        client,
-        server,
-        _dir: dir,
-    }
+    Served { fake, client, server, _dir: dir }
 }
 
 fn text(fd: OwnedFd) -> String {
@@ -71,10 +63,7 @@ fn reports_arrive_whole() {
         assert_eq!(client.history().await, fake.history().await);
         assert_eq!(client.check(true).await, fake.check(true).await);
         assert_eq!(client.evict(&a).await, Ok(99));
-        assert_eq!(
-            client.stash_restore(StashId(1), None).await,
-            Ok(target(b"old\xff"))
-        );
+        assert_eq!(client.stash_restore(StashId(1), None).await, Ok(target(b"old\xff")));
         assert_eq!(client.stash_restore(StashId(1), Some(&a)).await, Ok(a));
     });
 }
@@ -85,10 +74,7 @@ fn commands_arrive_as_they_were_given() {
     let client = &served.client;
     async_io::block_on(async {
         let limit = Some(Duration::from_millis(1500));
-        assert_eq!(
-            client.sync(Some("nas"), true, limit).await,
-            Ok(SyncOutcome::NeedsPerson)
-        );
+        assert_eq!(client.sync(Some("nas"), true, limit).await, Ok(SyncOutcome::NeedsPerson));
         client.sync(None, false, None).await.unwrap();
         client.offline(None).await.unwrap();
         client.undo(None).await.unwrap();
@@ -122,18 +108,12 @@ fn decisions_arrive_as_they_were_made() {
     async_io::block_on(async {
         let client = &served.client;
         client.resolve(&under, &Choice::KeepNewest, true).await.unwrap();
-        let reports = client
-            .resolve(&paths, &Choice::With(ContentId(7)), false)
-            .await
-            .unwrap();
+        let reports = client.resolve(&paths, &Choice::With(ContentId(7)), false).await.unwrap();
         assert!(reports[0].done && reports[0].kind == ConflictKind::Cycle);
     });
     assert_eq!(
         served.fake.asked(),
-        [
-            format!("resolve {under:?} KeepNewest true"),
-            format!("resolve {paths:?} With(ContentId(7)) false"),
-        ]
+        [format!("resolve {under:?} KeepNewest true"), format!("resolve {paths:?} With(ContentId(7)) false"),]
     );
 }
 
@@ -142,10 +122,7 @@ fn errors_keep_kind_and_sentence() {
     let served = serve(Fake::new());
     async_io::block_on(async {
         let error = served.client.location_add("nas", "u").await.unwrap_err();
-        assert_eq!(
-            (error.kind, error.text.as_str()),
-            (ErrorKind::Refused, "it is there already")
-        );
+        assert_eq!((error.kind, error.text.as_str()), (ErrorKind::Refused, "it is there already"));
         let error = served.client.online(None).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::Offline);
         let error = served.client.location_set("nas", "k", "v").await.unwrap_err();
@@ -195,10 +172,7 @@ fn a_long_call_holds_nobody_up() {
 
 #[test]
 fn a_list_longer_than_a_page_arrives_whole() {
-    let served = serve(Fake {
-        conflict_count: 25_001,
-        ..Fake::new()
-    });
+    let served = serve(Fake { conflict_count: 25_001, ..Fake::new() });
     let conflicts = async_io::block_on(served.client.conflicts(None)).unwrap();
     assert_eq!(conflicts.len(), 25_001);
 }
@@ -236,13 +210,7 @@ fn a_reader_that_does_not_read_holds_nobody_up() {
         let receiver = served.client.subscribe().await.unwrap();
         for revision in 0..20_000 {
             let event = Event::ChangeDone(revision);
-            served
-                .fake
-                .events
-                .0
-                .send(Revised { revision, event })
-                .await
-                .unwrap();
+            served.fake.events.0.send(Revised { revision, event }).await.unwrap();
         }
         while !served.fake.events.1.is_empty() {
             served.client.status().await.unwrap();
@@ -297,10 +265,7 @@ fn nothing_is_left_of_a_client_that_went() {
             // A wait that nobody will hear the end of.
             let a = target(b"a");
             let pin = Box::pin(client.pin(&a, true));
-            assert!(matches!(
-                select(pin, Box::pin(client.status())).await,
-                Either::Right(_)
-            ));
+            assert!(matches!(select(pin, Box::pin(client.status())).await, Either::Right(_)));
         }
     });
     // Other tests come and go beside this one, with a few connections each.
@@ -319,10 +284,7 @@ fn nothing_is_left_of_a_client_that_went() {
 fn a_socket_may_lie_deep() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("d".repeat(100)).join("run");
-    let options = ServerOptions {
-        socket: folder.join("bus"),
-        session_bus: false,
-    };
+    let options = ServerOptions { socket: folder.join("bus"), session_bus: false };
     let server = Server::start(Arc::new(Fake::new()), &options).unwrap();
     assert!(async_io::block_on(Client::connect(server.socket())).is_ok());
     server.stop();

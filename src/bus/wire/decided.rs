@@ -143,17 +143,11 @@ impl Wire for WhyReport {
     type Dict = WhyDict;
 
     fn to_wire(&self) -> WhyDict {
-        WhyDict {
-            at: self.at.0,
-            what: self.what.clone(),
-        }
+        WhyDict { at: self.at.0, what: self.what.clone() }
     }
 
     fn from_wire(dict: WhyDict) -> Result<WhyReport, Strange> {
-        Ok(WhyReport {
-            at: Time(dict.at),
-            what: dict.what,
-        })
+        Ok(WhyReport { at: Time(dict.at), what: dict.what })
     }
 }
 
@@ -161,16 +155,10 @@ impl Wire for CheckReport {
     type Dict = CheckDict;
 
     fn to_wire(&self) -> CheckDict {
-        CheckDict {
-            ok: self.ok,
-            findings: self.findings.clone(),
-        }
+        CheckDict { ok: self.ok, findings: self.findings.clone() }
     }
 
     fn from_wire(dict: CheckDict) -> Result<CheckReport, Strange> {
-        Ok(CheckReport {
-            ok: dict.ok,
-            findings: dict.findings,
-        })
+        Ok(CheckReport { ok: dict.ok, findings: dict.findings })
     }
 }

@@ -57,11 +57,7 @@ impl Wire for Status {
     }
 
     fn from_wire(dict: StatusDict) -> Result<Status, Strange> {
-        Ok(Status {
-            version: dict.version,
-            mount: dict.mount,
-            locations: from_wire(dict.locations)?,
-        })
+        Ok(Status { version: dict.version, mount: dict.mount, locations: from_wire(dict.locations)? })
     }
 }
 
@@ -121,18 +117,10 @@ impl Wire for LocationReport {
     type Dict = LinkDict;
 
     fn to_wire(&self) -> LinkDict {
-        LinkDict {
-            name: self.name.clone(),
-            url: self.url.clone(),
-            settings: self.settings.clone(),
-        }
+        LinkDict { name: self.name.clone(), url: self.url.clone(), settings: self.settings.clone() }
     }
 
     fn from_wire(dict: LinkDict) -> Result<LocationReport, Strange> {
-        Ok(LocationReport {
-            name: dict.name,
-            url: dict.url,
-            settings: dict.settings,
-        })
+        Ok(LocationReport { name: dict.name, url: dict.url, settings: dict.settings })
     }
 }

@@ -98,15 +98,10 @@ pub fn outcome_word(outcome: SyncOutcome) -> &'static str {
 }
 
 pub fn outcome_from_word(word: &str) -> Result<SyncOutcome, Strange> {
-    [
-        SyncOutcome::Clean,
-        SyncOutcome::NeedsPerson,
-        SyncOutcome::Offline,
-        SyncOutcome::TimedOut,
-    ]
-    .into_iter()
-    .find(|outcome| outcome_word(*outcome) == word)
-    .ok_or_else(|| Strange(format!("the outcome {word:?}")))
+    [SyncOutcome::Clean, SyncOutcome::NeedsPerson, SyncOutcome::Offline, SyncOutcome::TimedOut]
+        .into_iter()
+        .find(|outcome| outcome_word(*outcome) == word)
+        .ok_or_else(|| Strange(format!("the outcome {word:?}")))
 }
 
 /// The choice of these words; `content` belongs to `with`.
@@ -151,21 +146,13 @@ mod tests {
             assert_eq!(PinState::from_word(state).unwrap().word(), state);
         }
         for reason in ["by-hand", "no-network", "server-gone", "sign-in-needed", "error"] {
-            assert_eq!(
-                Link::Offline(OfflineReason::from_word(reason).unwrap()).reason(),
-                reason
-            );
+            assert_eq!(Link::Offline(OfflineReason::from_word(reason).unwrap()).reason(), reason);
         }
     }
 
     #[test]
     fn every_choice_comes_back_from_its_words() {
-        for choice in [
-            Choice::KeepNewest,
-            Choice::StashBoth,
-            Choice::With(ContentId(7)),
-            Choice::Later,
-        ] {
+        for choice in [Choice::KeepNewest, Choice::StashBoth, Choice::With(ContentId(7)), Choice::Later] {
             assert_eq!(choice_from_words(choice.words(), 7), Ok(choice));
         }
         assert!(choice_from_words("keep mine", 0).is_err());

@@ -27,12 +27,8 @@ pub fn path() -> impl TypedValueParser<Value = std::ffi::OsString> {
 pub fn url(text: &str) -> Result<String, String> {
     let (scheme, rest) = text.split_once("://").unwrap_or_default();
     let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
-    let (host, has_path) = rest
-        .split_once('/')
-        .map_or((rest, false), |(host, _)| (host, true));
+        && scheme.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'));
+    let (host, has_path) = rest.split_once('/').map_or((rest, false), |(host, _)| (host, true));
     let is_file = scheme.eq_ignore_ascii_case("file");
     let fits = match is_file {
         true => has_path && matches!(host, "" | "localhost"),
@@ -67,24 +63,10 @@ mod tests {
 
     #[test]
     fn urls_have_a_form() {
-        for good in [
-            "file:///",
-            "file://localhost/a",
-            "sftp://u@host:22/~/a",
-            "davs://host/x%20y",
-        ] {
+        for good in ["file:///", "file://localhost/a", "sftp://u@host:22/~/a", "davs://host/x%20y"] {
             assert!(url(good).is_ok(), "{good}");
         }
-        for bad in [
-            "",
-            "nas",
-            "/srv",
-            "file://a/b",
-            "file:",
-            "://x/y",
-            "sftp:///dir",
-            "1a://x/",
-        ] {
+        for bad in ["", "nas", "/srv", "file://a/b", "file:", "://x/y", "sftp:///dir", "1a://x/"] {
             assert!(url(bad).is_err(), "{bad}");
         }
     }

@@ -18,10 +18,7 @@ use crate::show::{json, text};
 pub async fn conflicts(engine: &dyn Commands, path: Option<&OsStr>, out: Out) -> Ended {
     let under = optional_target(engine, path).await?;
     let conflicts = engine.conflicts(under.as_ref()).await?;
-    out.print(
-        || json::array(&conflicts, json::conflict),
-        || text::conflicts(&conflicts),
-    )?;
+    out.print(|| json::array(&conflicts, json::conflict), || text::conflicts(&conflicts))?;
     Ok(Exit::Done)
 }
 
@@ -39,10 +36,7 @@ pub async fn resolve(engine: &dyn Commands, args: &ResolveArgs, out: Out) -> End
     for selection in selections {
         reports.extend(engine.resolve(&selection, &choice, args.dry_run).await?);
     }
-    out.print(
-        || json::array(&reports, json::resolved),
-        || text::resolved(&reports, args.dry_run),
-    )?;
+    out.print(|| json::array(&reports, json::resolved), || text::resolved(&reports, args.dry_run))?;
     Ok(exit(&reports, &choice, args.dry_run))
 }
 
@@ -59,14 +53,8 @@ async fn selections(engine: &dyn Commands, args: &ResolveArgs) -> Ended<Vec<Sele
         Some(folder) => vec![folder],
         None => {
             let locations = engine.location_list().await?;
-            let root = |name| holdfast_engine::model::Target {
-                location: name,
-                path: LocPath::root(),
-            };
-            locations
-                .into_iter()
-                .map(|location| root(location.name))
-                .collect()
+            let root = |name| holdfast_engine::model::Target { location: name, path: LocPath::root() };
+            locations.into_iter().map(|location| root(location.name)).collect()
         }
     };
     let selection = |folder| Selection::Under {
@@ -106,19 +94,13 @@ fn exit(reports: &[ResolveReport], choice: &Choice, dry_run: bool) -> Exit {
 
 pub async fn history(engine: &dyn Commands, out: Out) -> Ended {
     let entries = engine.history().await?;
-    out.print(
-        || json::array(&entries, json::history),
-        || text::history(&entries),
-    )?;
+    out.print(|| json::array(&entries, json::history), || text::history(&entries))?;
     Ok(Exit::Done)
 }
 
 pub async fn undo(engine: &dyn Commands, id: Option<u64>, out: Out) -> Ended {
     let entry = engine.undo(id.map(HistoryId)).await?;
-    out.print(
-        || json::history(&entry),
-        || format!("Taken back: {}", text::plain(&entry.what)),
-    )?;
+    out.print(|| json::history(&entry), || format!("Taken back: {}", text::plain(&entry.what)))?;
     Ok(Exit::Done)
 }
 
@@ -130,10 +112,7 @@ mod tests {
 
     fn report(done: bool) -> ResolveReport {
         ResolveReport {
-            path: Target {
-                location: "nas".into(),
-                path: LocPath::root(),
-            },
+            path: Target { location: "nas".into(), path: LocPath::root() },
             kind: ConflictKind::EditEdit,
             choice: String::new(),
             done,
@@ -144,14 +123,8 @@ mod tests {
     #[test]
     fn what_stays_open_waits_for_a_person() {
         let (done, open) = (report(true), report(false));
-        assert_eq!(
-            exit(&[done.clone(), done.clone()], &Choice::KeepLocal, false),
-            Exit::Done
-        );
-        assert_eq!(
-            exit(&[done.clone(), open.clone()], &Choice::Merge, false),
-            Exit::Waiting
-        );
+        assert_eq!(exit(&[done.clone(), done.clone()], &Choice::KeepLocal, false), Exit::Done);
+        assert_eq!(exit(&[done.clone(), open.clone()], &Choice::Merge, false), Exit::Waiting);
         assert_eq!(exit(&[done], &Choice::Later, false), Exit::Waiting);
         assert_eq!(exit(&[open], &Choice::KeepLocal, true), Exit::Done);
         assert_eq!(exit(&[], &Choice::Later, false), Exit::Done);

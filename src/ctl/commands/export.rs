@@ -26,9 +26,7 @@ use crate::show::{json, text};
 pub async fn export(engine: &dyn Commands, file: &Path, path: Option<&OsStr>, out: Out) -> Ended {
     let to_stdout = file.as_os_str() == "-";
     if to_stdout && out == Out::Json {
-        return Err(Failure::wrong_use(
-            "standard output cannot hold both the archive and --json",
-        ));
+        return Err(Failure::wrong_use("standard output cannot hold both the archive and --json"));
     }
     let under = optional_target(engine, path).await?;
     let changes = engine.changes(under.as_ref()).await?;
@@ -107,10 +105,7 @@ fn path_object(path: &Target) -> Value {
 
 async fn write_archive(engine: &dyn Commands, changes: &[ChangeReport], to: impl Write) -> Ended<Told> {
     let mut archive = Archive::new(to);
-    let mut told = Told {
-        changes: changes.len(),
-        ..Told::default()
-    };
+    let mut told = Told { changes: changes.len(), ..Told::default() };
     let mut seen = BTreeSet::new();
     for change in changes.iter().filter(|change| has_content(change.op)) {
         if !seen.insert(&change.path) {

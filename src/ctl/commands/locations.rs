@@ -19,10 +19,7 @@ pub async fn run(engine: &dyn Commands, command: LocationCommand, out: Out) -> E
         }
         LocationCommand::List => {
             let locations = engine.location_list().await?;
-            out.print(
-                || json::array(&locations, json::location_report),
-                || text::locations(&locations),
-            )?;
+            out.print(|| json::array(&locations, json::location_report), || text::locations(&locations))?;
         }
         LocationCommand::Remove { name, discard } => {
             engine.location_remove(&name, discard).await?;

@@ -72,9 +72,6 @@ pub async fn list(engine: &dyn Commands, out: Out) -> Ended {
 pub async fn evict(engine: &dyn Commands, path: &OsStr, out: Out) -> Ended {
     let target = target(engine, path).await?;
     let freed = engine.evict(&target).await?;
-    out.print(
-        || json!({ "ok": true, "freed_bytes": freed }),
-        || format!("{} freed.", text::size(freed)),
-    )?;
+    out.print(|| json!({ "ok": true, "freed_bytes": freed }), || format!("{} freed.", text::size(freed)))?;
     Ok(Exit::Done)
 }

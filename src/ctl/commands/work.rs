@@ -26,10 +26,7 @@ pub async fn changes(engine: &dyn Commands, path: Option<&OsStr>, out: Out) -> E
 pub async fn problems(engine: &dyn Commands, path: Option<&OsStr>, out: Out) -> Ended {
     let under = optional_target(engine, path).await?;
     let problems = engine.problems(under.as_ref()).await?;
-    out.print(
-        || json::array(&problems, json::problem),
-        || text::problems(&problems),
-    )?;
+    out.print(|| json::array(&problems, json::problem), || text::problems(&problems))?;
     Ok(Exit::Done)
 }
 

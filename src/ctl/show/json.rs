@@ -71,11 +71,8 @@ pub fn location(location: &LocationStatus) -> Value {
 }
 
 pub fn location_report(location: &LocationReport) -> Value {
-    let settings: Map<String, Value> = location
-        .settings
-        .iter()
-        .map(|(key, value)| (key.clone(), value.clone().into()))
-        .collect();
+    let settings: Map<String, Value> =
+        location.settings.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
     json!({ "name": location.name, "url": location.url, "settings": settings })
 }
 
@@ -95,11 +92,7 @@ pub fn pin(pin: &PinReport) -> Value {
 }
 
 pub fn change(change: &ChangeReport) -> Value {
-    let mut map = object(with_path(
-        Some(change.id),
-        &change.path,
-        json!({ "op": change.op.word() }),
-    ));
+    let mut map = object(with_path(Some(change.id), &change.path, json!({ "op": change.op.word() })));
     if let Some(from) = &change.from {
         put_path(&mut map, "from", from);
     }

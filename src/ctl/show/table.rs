@@ -11,9 +11,7 @@ pub enum Align {
 pub fn table(columns: &[(&str, Align)], rows: &[Vec<String>]) -> String {
     let heading: Vec<String> = columns.iter().map(|(name, _)| (*name).to_owned()).collect();
     let width = |column: usize| {
-        let cells = std::iter::once(&heading)
-            .chain(rows)
-            .filter_map(|row| row.get(column));
+        let cells = std::iter::once(&heading).chain(rows).filter_map(|row| row.get(column));
         cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
     };
     let widths: Vec<usize> = (0..columns.len()).map(width).collect();

@@ -89,11 +89,7 @@ fn status_row(location: &LocationStatus) -> Vec<String> {
     vec![
         location.name.clone(),
         link,
-        if location.fetching {
-            format!("{here}, fetching")
-        } else {
-            here
-        },
+        if location.fetching { format!("{here}, fetching") } else { here },
         location.changes.to_string(),
         location.conflicts.to_string(),
         location.problems.to_string(),
@@ -108,19 +104,12 @@ pub fn locations(locations: &[LocationReport]) -> String {
     let rows: Vec<_> = locations
         .iter()
         .map(|location| {
-            let settings: Vec<_> = location
-                .settings
-                .iter()
-                .map(|(key, value)| format!("{key}={}", plain(value)))
-                .collect();
+            let settings: Vec<_> =
+                location.settings.iter().map(|(key, value)| format!("{key}={}", plain(value))).collect();
             vec![location.name.clone(), plain(&location.url), settings.join(" ")]
         })
         .collect();
-    let columns = [
-        ("LOCATION", Align::Left),
-        ("URL", Align::Left),
-        ("SETTINGS", Align::Left),
-    ];
+    let columns = [("LOCATION", Align::Left), ("URL", Align::Left), ("SETTINGS", Align::Left)];
     table(&columns, &rows)
 }
 
@@ -163,13 +152,7 @@ pub fn changes(changes: &[ChangeReport]) -> String {
                 "" => change.state.word().to_owned(),
                 message => format!("{}: {}", change.state.word(), plain(message)),
             };
-            vec![
-                local(change.at),
-                change.op.word().to_owned(),
-                size(change.bytes),
-                what,
-                state,
-            ]
+            vec![local(change.at), change.op.word().to_owned(), size(change.bytes), what, state]
         })
         .collect();
     let columns = [
@@ -192,12 +175,7 @@ pub fn problems(problems: &[ProblemReport]) -> String {
             Needs::Confirm | Needs::Unfinished => format!(" (`holdfastctl confirm {}` consents)", problem.id),
             needs => format!(" (needs: {})", needs.word()),
         };
-        format!(
-            "#{} {}: {}{help}",
-            problem.id,
-            path(&problem.path),
-            plain(&problem.message)
-        )
+        format!("#{} {}: {}{help}", problem.id, path(&problem.path), plain(&problem.message))
     }))
 }
 

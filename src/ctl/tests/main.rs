@@ -25,16 +25,9 @@ impl Ctl {
     fn new() -> Ctl {
         let dir = tempfile::tempdir().unwrap();
         let fake = Arc::new(Fake::new());
-        let options = ServerOptions {
-            socket: dir.path().join("holdfast/bus"),
-            session_bus: false,
-        };
+        let options = ServerOptions { socket: dir.path().join("holdfast/bus"), session_bus: false };
         let server = Server::start(fake.clone(), &options).unwrap();
-        Ctl {
-            dir,
-            fake,
-            _server: server,
-        }
+        Ctl { dir, fake, _server: server }
     }
 
     fn command(&self) -> Command {
@@ -55,11 +48,7 @@ impl Ctl {
     fn told(&self, line: &str) -> (i32, String, String) {
         let output = self.run(line);
         let text = |bytes| String::from_utf8(bytes).unwrap();
-        (
-            output.status.code().unwrap(),
-            text(output.stdout),
-            text(output.stderr),
-        )
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
     }
 }
 
@@ -159,10 +148,7 @@ fn no_engine_is_three() {
 #[test]
 fn a_check_that_finds_something_fails_and_tells() {
     let (status, stdout, stderr) = Ctl::new().told("check --json");
-    assert_eq!(
-        (status, stdout.as_str()),
-        (1, "{\"ok\":false,\"findings\":[\"one\"]}\n")
-    );
+    assert_eq!((status, stdout.as_str()), (1, "{\"ok\":false,\"findings\":[\"one\"]}\n"));
     assert_eq!(stderr.lines().count(), 1);
 }
 
@@ -216,10 +202,7 @@ fn a_reader_that_has_seen_enough_ends_it_quietly() {
         .unwrap();
     drop(child.stdout.take());
     let output = child.wait_with_output().unwrap();
-    assert_eq!(
-        (output.status.code(), output.stderr.as_slice()),
-        (Some(0), &b""[..])
-    );
+    assert_eq!((output.status.code(), output.stderr.as_slice()), (Some(0), &b""[..]));
 }
 
 #[test]
@@ -229,19 +212,11 @@ fn events_are_a_line_each() {
     use holdfast_engine::handle::{Event, Revised};
 
     let ctl = Ctl::new();
-    let mut child = ctl
-        .command()
-        .arg("events")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut child = ctl.command().arg("events").stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let mut next = || serde_json::from_str::<Value>(&lines.next().unwrap().unwrap()).unwrap();
     assert_eq!(next()["event"], "listening");
-    let revised = Revised {
-        revision: 8,
-        event: Event::Pin(fake::pin()),
-    };
+    let revised = Revised { revision: 8, event: Event::Pin(fake::pin()) };
     async_io::block_on(ctl.fake.events.0.send(revised)).unwrap();
     let event = next();
     assert_eq!((&event["event"], &event["revision"]), (&"pin".into(), &8.into()));

@@ -28,16 +28,10 @@ fn main() -> Result<(), Failure> {
 }
 
 fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
-    println!(
-        "{:<58} {:>9} {:>9} {:>7}  same  conflicts",
-        "texts", "ours ms", "git ms", "ours/git"
-    );
+    println!("{:<58} {:>9} {:>9} {:>7}  same  conflicts", "texts", "ours ms", "git ms", "ours/git");
     for case in cases() {
-        for (name, lines) in [
-            ("original", &case.original),
-            ("local", &case.local),
-            ("server", &case.server),
-        ] {
+        for (name, lines) in [("original", &case.original), ("local", &case.local), ("server", &case.server)]
+        {
             std::fs::write(folder.join(name), lines)?;
         }
         let (mut ours, mut theirs) = (Duration::MAX, Duration::MAX);
@@ -46,12 +40,7 @@ fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
         for _ in 0..runs {
             let start = Instant::now();
             let read = |name| std::fs::read(folder.join(name));
-            let merge = Merge::new(
-                read("original")?,
-                read("local")?,
-                read("server")?,
-                Limits::default(),
-            )?;
+            let merge = Merge::new(read("original")?, read("local")?, read("server")?, Limits::default())?;
             let text = merge.render_marked(MarkerStyle::TwoSides, Labels::default());
             ours = ours.min(start.elapsed());
             conflicts = merge.conflict_count();
@@ -76,10 +65,7 @@ fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
         }
         let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
         let (ours, theirs) = (ours.as_secs_f64() * 1e3, theirs.as_secs_f64() * 1e3);
-        println!(
-            "{:<58} {ours:>9.1} {theirs:>9.1} {ratio:>7.2}  {same:<8} {conflicts}",
-            case.name
-        );
+        println!("{:<58} {ours:>9.1} {theirs:>9.1} {ratio:>7.2}  {same:<8} {conflicts}", case.name);
     }
     Ok(())
 }
@@ -102,39 +88,25 @@ fn cases() -> Vec<Case> {
     let n = 100_000;
     let case = |name: &str, texts: [Vec<u64>; 3]| {
         let [original, local, server] = texts.map(|lines| written(&lines));
-        Case {
-            name: name.into(),
-            original,
-            local,
-            server,
-        }
+        Case { name: name.into(), original, local, server }
     };
 
     let original = code(&mut random, n);
     let (local, server) = edited_apart(&mut random, &original, 1_000);
-    cases.push(case(
-        "100,000 lines, 1,000 edits a side, apart",
-        [original, local, server],
-    ));
+    cases.push(case("100,000 lines, 1,000 edits a side, apart", [original, local, server]));
 
     let original = code(&mut random, n);
     let sides = [0, 1].map(|_| edited(&mut random, &original, 1_000, 1 << 40));
     let [local, server] = sides;
-    cases.push(case(
-        "100,000 lines, 1,000 edits a side, anywhere",
-        [original, local, server],
-    ));
+    cases.push(case("100,000 lines, 1,000 edits a side, anywhere", [original, local, server]));
 
     let all_different = |random: &mut Random| (0..n).map(|_| random.below(1 << 50)).collect::<Vec<_>>();
     let texts = [0; 3].map(|_| all_different(&mut random));
     cases.push(case("100,000 lines, nothing in common", texts));
 
     for distinct in [1, 2, 10, 1_000, 50_000] {
-        let texts = [0, 1, 2].map(|side| {
-            (0..n - side * 500)
-                .map(|_| random.below(distinct))
-                .collect::<Vec<_>>()
-        });
+        let texts =
+            [0, 1, 2].map(|side| (0..n - side * 500).map(|_| random.below(distinct)).collect::<Vec<_>>());
         cases.push(case(&format!("100,000 random lines of {distinct} kinds"), texts));
     }
 
@@ -143,21 +115,12 @@ fn cases() -> Vec<Case> {
     shuffle(&mut random, &mut local);
     let mut server = original.clone();
     shuffle(&mut random, &mut server);
-    cases.push(case(
-        "100,000 different lines, each side shuffled",
-        [original.clone(), local, server],
-    ));
+    cases.push(case("100,000 different lines, each side shuffled", [original.clone(), local, server]));
     let reversed: Vec<u64> = original.iter().rev().copied().collect();
-    cases.push(case(
-        "100,000 lines, one side reversed",
-        [original.clone(), reversed, original.clone()],
-    ));
+    cases.push(case("100,000 lines, one side reversed", [original.clone(), reversed, original.clone()]));
 
     let every_other = |offset: u64, mark: u64| {
-        original
-            .iter()
-            .map(|n| if n % 4 == offset { n + mark } else { *n })
-            .collect::<Vec<_>>()
+        original.iter().map(|n| if n % 4 == offset { n + mark } else { *n }).collect::<Vec<_>>()
     };
     let texts = [original.clone(), every_other(0, 1 << 40), every_other(2, 1 << 41)];
     cases.push(case("100,000 lines, every fourth changed on each side", texts));
@@ -165,17 +128,11 @@ fn cases() -> Vec<Case> {
     let original: Vec<u64> = (0..n as u64).map(|n| n % 2).collect();
     let local = edited(&mut random, &original, 10_000, 2);
     let server = edited(&mut random, &original, 10_000, 2);
-    cases.push(case(
-        "100,000 lines of two kinds in turn, 10,000 edits a side",
-        [original, local, server],
-    ));
+    cases.push(case("100,000 lines of two kinds in turn, 10,000 edits a side", [original, local, server]));
 
     let same_line = vec![7; n];
-    let sprinkle = |mark: u64| {
-        (0..n as u64)
-            .map(|n| if n % 10 == 0 { mark + n } else { 7 })
-            .collect::<Vec<_>>()
-    };
+    let sprinkle =
+        |mark: u64| (0..n as u64).map(|n| if n % 10 == 0 { mark + n } else { 7 }).collect::<Vec<_>>();
     cases.push(case(
         "100,000 equal lines, every tenth changed",
         [same_line, sprinkle(1 << 40), sprinkle(1 << 41)],
@@ -192,20 +149,12 @@ fn cases() -> Vec<Case> {
 /// Mostly different lines, some very frequent ones.
 fn code(random: &mut Random, lines: usize) -> Vec<u64> {
     (0..lines)
-        .map(|_| {
-            if random.below(4) == 0 {
-                random.below(20)
-            } else {
-                20 + random.below(1 << 40)
-            }
-        })
+        .map(|_| if random.below(4) == 0 { random.below(20) } else { 20 + random.below(1 << 40) })
         .collect()
 }
 
 fn edited(random: &mut Random, original: &[u64], edits: usize, kinds: u64) -> Vec<u64> {
-    let mut places: Vec<usize> = (0..edits)
-        .map(|_| random.below(original.len() as u64) as usize)
-        .collect();
+    let mut places: Vec<usize> = (0..edits).map(|_| random.below(original.len() as u64) as usize).collect();
     places.sort_unstable();
     places.dedup();
     let mut lines = Vec::with_capacity(original.len() + edits);

@@ -30,10 +30,7 @@ pub enum Inputs {
 pub fn inputs_missing(tx: &Tx<'_>, id: ItemId, inputs: &Inputs) -> Option<String> {
     let item = tx.tree().item(id)?;
     let is_here = |state: Option<&State>| {
-        state.is_none_or(|s| {
-            s.content
-                .is_none_or(|c| tx.content(c).is_some_and(|c| c.is_whole()))
-        })
+        state.is_none_or(|s| s.content.is_none_or(|c| tx.content(c).is_some_and(|c| c.is_whole())))
     };
     let server = tx.tree().server_state(item);
     // Whatever loses on the server is set aside first, so it must be here.
@@ -41,11 +38,7 @@ pub fn inputs_missing(tx: &Tx<'_>, id: ItemId, inputs: &Inputs) -> Option<String
     if server_loses && !is_here(server) {
         return Some("the server's version is not here yet; try again when it has been fetched".into());
     }
-    if server_loses
-        && files_for_folders(tx.tree(), id)
-            .iter()
-            .any(|f| !is_here(server_of(tx.tree(), *f)))
-    {
+    if server_loses && files_for_folders(tx.tree(), id).iter().any(|f| !is_here(server_of(tx.tree(), *f))) {
         return Some(
             "the server has a file in place of its folder, which is not here yet; try again later".into(),
         );
@@ -73,11 +66,7 @@ pub fn decide(tx: &mut Tx<'_>, id: ItemId, inputs: &Inputs) -> Result<(), String
             else {
                 return Err("one side is absent, so none is the newest; choose a side".into());
             };
-            if ours >= theirs {
-                keep_local(tx, id, false)
-            } else {
-                keep_server(tx, id, false)
-            }
+            if ours >= theirs { keep_local(tx, id, false) } else { keep_server(tx, id, false) }
         }
         Inputs::Both => match (local, server) {
             (true, true) => keep_both(tx, id),
@@ -121,12 +110,7 @@ fn rebase(tx: &mut Tx<'_>, id: ItemId) {
 /// their place, which is set aside.
 fn revive_on_server(tx: &mut Tx<'_>, id: ItemId) {
     for folder in gone_folders(tx.tree(), id) {
-        stash_server(
-            tx,
-            folder,
-            "a folder with changes of yours was kept in its place",
-            false,
-        );
+        stash_server(tx, folder, "a folder with changes of yours was kept in its place", false);
         tx.edit_item(folder, |item| {
             item.base = match std::mem::take(&mut item.server) {
                 ServerSide::At(state) => Some(state),
@@ -171,11 +155,7 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
         // To put a folder in its place would drop it.
         return Err("a file is here in place of its folder; decide about that one first".into());
     }
-    let state = tx
-        .tree()
-        .server_state(item)
-        .cloned()
-        .ok_or("its folder is gone on the server too")?;
+    let state = tx.tree().server_state(item).cloned().ok_or("its folder is gone on the server too")?;
     let above = state.parent.ok_or("its folder is gone")?;
     let parent = revive_here(tx, above)?;
     if tx.tree().child(parent, state.name.as_bytes()).is_some() {
@@ -184,13 +164,7 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
     let node = new_node(tx, &state);
     tx.edit_node(node, |row| row.listed = true);
     let name = state.name.clone();
-    tx.edit_item(folder, |item| {
-        item.entry = Some(Entry {
-            parent,
-            name: state.name,
-            node,
-        })
-    });
+    tx.edit_item(folder, |item| item.entry = Some(Entry { parent, name: state.name, node }));
     tx.relog(folder);
     tx.invalidate_entry(parent, &name);
     tx.invalidate_node(parent);
@@ -199,15 +173,9 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
 
 fn keep_local(tx: &mut Tx<'_>, id: ItemId, keep_loser: bool) -> Result<(), String> {
     let item = tx.tree().item(id).ok_or("it is gone")?;
-    let server_is_folder = tx
-        .tree()
-        .server_state(item)
-        .is_some_and(|s| s.meta.kind == Kind::Folder);
-    let local_is_folder = item
-        .entry
-        .as_ref()
-        .and_then(|e| tx.tree().node(e.node))
-        .is_some_and(|l| l.row.kind == Kind::Folder);
+    let server_is_folder = tx.tree().server_state(item).is_some_and(|s| s.meta.kind == Kind::Folder);
+    let local_is_folder =
+        item.entry.as_ref().and_then(|e| tx.tree().node(e.node)).is_some_and(|l| l.row.kind == Kind::Folder);
     if server_is_folder
         && item.entry.is_some()
         && !local_is_folder
@@ -263,23 +231,14 @@ fn make_way(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
         return Ok(());
     };
     let parent = revive_here(tx, folder)?;
-    let Some(other) = tx
-        .tree()
-        .child(parent, name.as_bytes())
-        .filter(|other| *other != id)
-    else {
+    let Some(other) = tx.tree().child(parent, name.as_bytes()).filter(|other| *other != id) else {
         return Ok(());
     };
     let free = beside(tx, parent, &name, "local")?;
     let Some(entry) = tx.tree().item(other).and_then(|i| i.entry.clone()) else {
         return Ok(());
     };
-    tx.edit_item(other, |item| {
-        item.entry = Some(Entry {
-            name: free.clone(),
-            ..entry
-        })
-    });
+    tx.edit_item(other, |item| item.entry = Some(Entry { name: free.clone(), ..entry }));
     tx.relog(other);
     tx.invalidate_entry(parent, &name);
     tx.invalidate_entry(parent, &free);
@@ -326,10 +285,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
         }
         Some(base) => {
             let parent = revive_here(tx, base.parent.ok_or("it is the root")?)?;
-            let other = tx
-                .tree()
-                .child(parent, base.name.as_bytes())
-                .filter(|other| *other != id);
+            let other = tx.tree().child(parent, base.name.as_bytes()).filter(|other| *other != id);
             if other.is_some() {
                 return Err("something else has its original name here".into());
             }
@@ -343,11 +299,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                 _ => new_node(tx, &base),
             };
             tx.edit_node(node, |row| row.mode = base.meta.mode);
-            let entry = Entry {
-                parent,
-                name: base.name.clone(),
-                node,
-            };
+            let entry = Entry { parent, name: base.name.clone(), node };
             tx.edit_item(id, |item| item.entry = Some(entry));
             if let Some(old) = old {
                 tx.invalidate_entry(old.parent, &old.name);
@@ -374,11 +326,7 @@ fn unlink(tx: &mut Tx<'_>, id: ItemId, entry: &Entry) {
 fn keep_both(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
     let item = tx.tree().item(id).ok_or("it is gone")?;
     let entry = item.entry.clone().ok_or("it is gone here")?;
-    let state = tx
-        .tree()
-        .server_state(item)
-        .cloned()
-        .ok_or("it is gone on the server")?;
+    let state = tx.tree().server_state(item).cloned().ok_or("it is gone on the server")?;
     let local_kind = tx.tree().node(entry.node).map(|l| l.row.kind);
     if state.meta.kind == Kind::Folder || local_kind == Some(Kind::Folder) {
         return Err("a folder cannot be kept beside; choose a side".into());
@@ -387,11 +335,7 @@ fn keep_both(tx: &mut Tx<'_>, id: ItemId) -> Result<(), String> {
     let name = beside(tx, entry.parent, &entry.name, "server")?;
     let folder = tx.tree().folder_item(entry.parent).ok_or("its folder is gone")?;
     let node = new_node(tx, &state);
-    let copy = Entry {
-        parent: entry.parent,
-        name: name.clone(),
-        node,
-    };
+    let copy = Entry { parent: entry.parent, name: name.clone(), node };
     crate::fileops::new_item(tx, folder, copy, state.meta.kind);
     tx.invalidate_entry(entry.parent, &name);
     tx.invalidate_node(entry.parent);
@@ -405,11 +349,7 @@ fn beside(tx: &Tx<'_>, parent: NodeId, name: &Name, side: &str) -> Result<Name, 
     let (stem, extension) = name.split_extension();
     let folder = tx.tree().folder_item(parent);
     for number in 1..10_000 {
-        let count = if number == 1 {
-            String::new()
-        } else {
-            format!(" {number}")
-        };
+        let count = if number == 1 { String::new() } else { format!(" {number}") };
         let mark = format!(" ({side} {year:04}-{month:02}-{day:02}{count})");
         let tail = extension.map(|e| [b".", e].concat()).unwrap_or_default();
         let room = Name::MAX_BYTES.saturating_sub(mark.len() + tail.len());
@@ -443,11 +383,7 @@ fn replace_local(tx: &mut Tx<'_>, id: ItemId, content: ContentId) -> Result<(), 
     let like = tx.tree().server_state(item).or(item.base.as_deref()).cloned();
     let (entry, row) = match item.entry.clone() {
         Some(entry) => {
-            let row = tx
-                .tree()
-                .node(entry.node)
-                .map(|l| l.row.clone())
-                .ok_or("it is gone")?;
+            let row = tx.tree().node(entry.node).map(|l| l.row.clone()).ok_or("it is gone")?;
             if row.kind == Kind::Folder {
                 return Err("a folder has no bytes".into());
             }
@@ -457,14 +393,7 @@ fn replace_local(tx: &mut Tx<'_>, id: ItemId, content: ContentId) -> Result<(), 
             let place = like.as_ref().and_then(|s| Some((s.parent?, s.name.clone())));
             let (folder, name) = place.ok_or("it is gone on both sides")?;
             let parent = revive_here(tx, folder)?;
-            (
-                Entry {
-                    parent,
-                    name,
-                    node: NodeId(0),
-                },
-                None,
-            )
+            (Entry { parent, name, node: NodeId(0) }, None)
         }
     };
     let state = like.ok_or("it is gone on both sides").or_else(|error| {
@@ -489,12 +418,7 @@ fn replace_local(tx: &mut Tx<'_>, id: ItemId, content: ContentId) -> Result<(), 
     tx.add_content(content);
     tx.sync_content(content);
     let old = entry.node;
-    tx.edit_item(id, |item| {
-        item.entry = Some(Entry {
-            node,
-            ..entry.clone()
-        })
-    });
+    tx.edit_item(id, |item| item.entry = Some(Entry { node, ..entry.clone() }));
     tx.invalidate_entry(entry.parent, &entry.name);
     tx.invalidate_node(entry.parent);
     crate::fileops::let_go(tx, old);

@@ -32,10 +32,7 @@ pub fn stash_local(tx: &mut Tx<'_>, id: ItemId, why: &str, kept: bool) {
         return;
     };
     let row = live.row.clone();
-    let base = item
-        .base
-        .as_deref()
-        .map(|b| (b.content, b.meta.link_target.clone()));
+    let base = item.base.as_deref().map(|b| (b.content, b.meta.link_target.clone()));
     let server = tx.tree().server_state(item).map(|s| s.content);
     let known =
         base.as_ref().is_some_and(|(content, _)| *content == row.content) || server == Some(row.content);
@@ -134,34 +131,17 @@ pub fn restore(tx: &mut Tx<'_>, stashed: &Stashed, parent: NodeId, name: &Name) 
     });
     match tx.tree().child(parent, name.as_bytes()) {
         Some(id) => {
-            let old = tx
-                .tree()
-                .item(id)
-                .and_then(|i| i.entry.clone())
-                .ok_or("it is just going")?;
-            if tx
-                .tree()
-                .node(old.node)
-                .is_some_and(|l| l.row.kind == Kind::Folder)
-            {
+            let old = tx.tree().item(id).and_then(|i| i.entry.clone()).ok_or("it is just going")?;
+            if tx.tree().node(old.node).is_some_and(|l| l.row.kind == Kind::Folder) {
                 return Err("a folder is in its place".into());
             }
-            stash_local(
-                tx,
-                id,
-                "a version that was set aside was put back in its place",
-                false,
-            );
+            stash_local(tx, id, "a version that was set aside was put back in its place", false);
             tx.edit_item(id, |item| item.entry = Some(Entry { node, ..old.clone() }));
             tx.relog(id);
             crate::fileops::let_go(tx, old.node);
         }
         None => {
-            let entry = Entry {
-                parent,
-                name: name.clone(),
-                node,
-            };
+            let entry = Entry { parent, name: name.clone(), node };
             crate::fileops::bind_new(tx, folder, entry, stashed.kind);
         }
     }

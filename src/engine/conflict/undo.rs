@@ -10,17 +10,9 @@ use super::stash::stash_local;
 /// An item as it is now, for taking back what is about to be done to it.
 pub fn snapshot(tree: &Tree, id: ItemId) -> Before {
     let row = tree.item(id).cloned();
-    let node = row
-        .as_ref()
-        .and_then(|i| i.entry.as_ref())
-        .and_then(|e| tree.node(e.node))
-        .map(|l| l.row.clone());
-    Before {
-        item: id,
-        row: row.map(Box::new),
-        node: node.map(Box::new),
-        after: None,
-    }
+    let node =
+        row.as_ref().and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node)).map(|l| l.row.clone());
+    Before { item: id, row: row.map(Box::new), node: node.map(Box::new), after: None }
 }
 
 /// The items that a decision changed or made, as they were before it.
@@ -32,12 +24,7 @@ pub fn snapshots(tree: &Tree, changed: Changed) -> Vec<Before> {
             let before = nodes.remove(&entry.node).flatten();
             before.or_else(|| tree.node(entry.node).map(|live| live.row.clone()))
         });
-        Before {
-            item,
-            row: row.map(Box::new),
-            node: node.map(Box::new),
-            after: None,
-        }
+        Before { item, row: row.map(Box::new), node: node.map(Box::new), after: None }
     };
     items.into_iter().filter(is_there).map(before).collect()
 }
@@ -49,12 +36,7 @@ pub fn can_undo(history: &History) -> bool {
 /// Takes a decision back. Where nothing was sent since, everything is as it was, the conflict open
 /// again; else the local side is as it was, as a new change.
 pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
-    let history = tx
-        .tree()
-        .history()
-        .get(&id)
-        .cloned()
-        .ok_or("there is no such entry in the history")?;
+    let history = tx.tree().history().get(&id).cloned().ok_or("there is no such entry in the history")?;
     if !can_undo(&history) {
         return Err("it has been taken back already".into());
     }
@@ -81,10 +63,7 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
         }
         tx.happened(before.item, "a decision was taken back");
     }
-    let history = History {
-        undone: true,
-        ..history
-    };
+    let history = History { undone: true, ..history };
     tx.put_history(history.clone());
     Ok(history)
 }
@@ -143,15 +122,9 @@ fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
 fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before) -> Option<Entry> {
     let entry = row.entry.clone()?;
     let node = before.node.as_deref()?;
-    let current = tx
-        .tree()
-        .item(before.item)
-        .and_then(|i| tx.tree().place(i, Side::Local));
+    let current = tx.tree().item(before.item).and_then(|i| tx.tree().place(i, Side::Local));
     tx.tree().folder_item(entry.parent)?;
-    let taken = tx
-        .tree()
-        .child(entry.parent, entry.name.as_bytes())
-        .filter(|other| *other != before.item);
+    let taken = tx.tree().child(entry.parent, entry.name.as_bytes()).filter(|other| *other != before.item);
     if taken.is_some() && current.is_none() {
         return None;
     }
@@ -160,12 +133,7 @@ fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before) -> Option<Entry> {
         Some(live) if live.row.content == node.content && live.row.kind == node.kind => entry.node,
         _ => {
             let id = NodeId(tx.new_id());
-            tx.put_node(crate::store::rows::Node {
-                id,
-                writing: false,
-                replaced: None,
-                ..node.clone()
-            });
+            tx.put_node(crate::store::rows::Node { id, writing: false, replaced: None, ..node.clone() });
             id
         }
     };

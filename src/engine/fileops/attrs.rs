@@ -50,12 +50,7 @@ impl Fileops {
             };
             // Nothing at all is `chown` to nobody: it clears set-id bits all the same.
             let chown = set.uid.is_some() || set.gid.is_some() || *set == SetAttr::default();
-            let only_size = set.size.is_some()
-                && *set
-                    == SetAttr {
-                        size: set.size,
-                        ..SetAttr::default()
-                    };
+            let only_size = set.size.is_some() && *set == SetAttr { size: set.size, ..SetAttr::default() };
             if !only_size {
                 tx.edit_node(node, |row| {
                     if chown && row.kind != Kind::Folder {
@@ -85,19 +80,12 @@ impl Fileops {
         }
         let tree = self.store().read();
         let live = tree.node(node).ok_or(OpError::Stale)?;
-        live.row
-            .link_target
-            .as_deref()
-            .map(<[u8]>::to_vec)
-            .ok_or(OpError::Invalid)
+        live.row.link_target.as_deref().map(<[u8]>::to_vec).ok_or(OpError::Invalid)
     }
 
     pub fn statfs(&self) -> Op<Statfs> {
-        let (total, free, block_bytes) = self
-            .store()
-            .files()
-            .space()
-            .map_err(|e| super::errors::from_io(&e))?;
+        let (total, free, block_bytes) =
+            self.store().files().space().map_err(|e| super::errors::from_io(&e))?;
         let block_bytes = block_bytes.max(512);
         let free = free / block_bytes;
         Ok(Statfs {
@@ -110,11 +98,7 @@ impl Fileops {
     }
 
     pub(super) fn refuse_views(&self, node: NodeId) -> Op<()> {
-        if super::views::is_view(node) {
-            Err(OpError::ReadOnly)
-        } else {
-            Ok(())
-        }
+        if super::views::is_view(node) { Err(OpError::ReadOnly) } else { Ok(()) }
     }
 }
 
@@ -176,14 +160,9 @@ pub(super) fn attr_of(store: &Store, live: &Live) -> Attr {
         _ => row.size,
     };
     // What is not here counts as if it were: programs take a file without blocks for a hole.
-    let own = row
-        .content
-        .and_then(|id| store.contents().get(id))
-        .filter(|c| !c.is_sealed());
+    let own = row.content.and_then(|id| store.contents().get(id)).filter(|c| !c.is_sealed());
     let blocks = match own {
-        Some(content) => content
-            .disk_bytes()
-            .map_or(size.div_ceil(512), |b| b.div_ceil(512)),
+        Some(content) => content.disk_bytes().map_or(size.div_ceil(512), |b| b.div_ceil(512)),
         None => size.div_ceil(512),
     };
     Attr {

@@ -53,23 +53,17 @@ pub(super) fn is_local_only(tree: &Tree, folder: ItemId, name: &Name, kind: Kind
 /// Whether the place of an item is in the hands of a remote. A creation under way is no hindrance
 /// where the item still is: what comes after it is a new content behind it.
 fn is_handed_over(item: &Item) -> bool {
-    item.sending
-        .as_ref()
-        .is_some_and(|i| i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE))
+    item.sending.as_ref().is_some_and(|i| i.aspects.intersects(Aspects::PLACE | Aspects::REMOVE))
 }
 
 fn server_kind(tree: &Tree, item: &Item) -> Option<Kind> {
-    item.base
-        .as_deref()
-        .or_else(|| tree.server_state(item))
-        .map(|s| s.meta.kind)
+    item.base.as_deref().or_else(|| tree.server_state(item)).map(|s| s.meta.kind)
 }
 
 /// The item that stood at a place on the server when it was moved aside or removed here.
 fn claimant(tree: &Tree, folder: ItemId, name: &Name, kind: Kind) -> Option<ItemId> {
-    let id = tree
-        .base_child(folder, name.as_bytes())
-        .or_else(|| tree.server_child(folder, name.as_bytes()))?;
+    let id =
+        tree.base_child(folder, name.as_bytes()).or_else(|| tree.server_child(folder, name.as_bytes()))?;
     let item = tree.item(id)?;
     if is_handed_over(item) || item.local_only {
         return None;
@@ -88,11 +82,7 @@ fn claimant(tree: &Tree, folder: ItemId, name: &Name, kind: Kind) -> Option<Item
 pub(crate) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind) -> ItemId {
     let id = ItemId(tx.new_id());
     let local_only = is_local_only(tx.tree(), folder, &entry.name, kind);
-    let location = tx
-        .tree()
-        .item(folder)
-        .map(|i| i.location)
-        .expect("the folder was looked up in this step");
+    let location = tx.tree().item(folder).map(|i| i.location).expect("the folder was looked up in this step");
     tx.put_item(Item {
         id,
         location,
@@ -180,11 +170,7 @@ pub(super) fn bind_moved(
     let node = item.entry.as_ref().ok_or(OpError::Stale)?.node;
     let kind = tree.node(node).ok_or(OpError::Stale)?.row.kind;
     let known = item.base.is_some() || item.sending.is_some();
-    let entry = Entry {
-        parent,
-        name: name.clone(),
-        node,
-    };
+    let entry = Entry { parent, name: name.clone(), node };
 
     let takes = match over.and_then(|id| tree.item(id)) {
         Some(over) => {
@@ -234,11 +220,7 @@ pub(super) fn bind_moved(
 
 /// A complete new write: that an earlier one was cut off is of no concern any more.
 pub(super) fn forget_cut_off(tx: &mut Tx<'_>, id: ItemId) {
-    let cut_off = |item: &Item| {
-        item.problem
-            .as_ref()
-            .is_some_and(|p| p.needs == Needs::Unfinished)
-    };
+    let cut_off = |item: &Item| item.problem.as_ref().is_some_and(|p| p.needs == Needs::Unfinished);
     if tx.tree().item(id).is_some_and(cut_off) {
         tx.edit_item(id, |item| item.problem = None);
     }
@@ -246,46 +228,19 @@ pub(super) fn forget_cut_off(tx: &mut Tx<'_>, id: ItemId) {
 
 /// Swaps the entries of two items.
 pub(super) fn bind_exchanged(tx: &mut Tx<'_>, a: ItemId, b: ItemId) -> Op<()> {
-    let entry = |id: ItemId, tx: &Tx<'_>| {
-        tx.tree()
-            .item(id)
-            .and_then(|i| i.entry.clone())
-            .ok_or(OpError::Stale)
-    };
+    let entry =
+        |id: ItemId, tx: &Tx<'_>| tx.tree().item(id).and_then(|i| i.entry.clone()).ok_or(OpError::Stale);
     let (at_a, at_b) = (entry(a, tx)?, entry(b, tx)?);
     let is_folder = |n: NodeId| tx.tree().node(n).is_some_and(|l| l.row.kind == Kind::Folder);
-    let on_server = |id: ItemId| {
-        tx.tree()
-            .item(id)
-            .is_some_and(|i| i.base.is_some() || i.sending.is_some())
-    };
+    let on_server = |id: ItemId| tx.tree().item(id).is_some_and(|i| i.base.is_some() || i.sending.is_some());
     let folders = is_folder(at_a.node) || is_folder(at_b.node);
     let here = is_here(tx, at_a.node) && is_here(tx, at_b.node);
     if !folders && here && on_server(a) != on_server(b) {
         // A program saves by exchange: the items stay with their paths and swap nodes.
-        tx.edit_item(a, |item| {
-            item.entry = Some(Entry {
-                node: at_b.node,
-                ..at_a
-            })
-        });
-        tx.edit_item(b, |item| {
-            item.entry = Some(Entry {
-                node: at_a.node,
-                ..at_b
-            })
-        });
+        tx.edit_item(a, |item| item.entry = Some(Entry { node: at_b.node, ..at_a }));
+        tx.edit_item(b, |item| item.entry = Some(Entry { node: at_a.node, ..at_b }));
     } else {
-        let (to_a, to_b) = (
-            Entry {
-                node: at_b.node,
-                ..at_a.clone()
-            },
-            Entry {
-                node: at_a.node,
-                ..at_b
-            },
-        );
+        let (to_a, to_b) = (Entry { node: at_b.node, ..at_a.clone() }, Entry { node: at_a.node, ..at_b });
         tx.edit_item(a, |item| item.entry = Some(to_b));
         tx.edit_item(b, |item| item.entry = Some(to_a));
         refresh_local_only(tx, a);
@@ -313,9 +268,7 @@ fn refresh_local_only(tx: &mut Tx<'_>, id: ItemId) {
     if local_only != was {
         tx.edit_item(id, |item| item.local_only = local_only);
         tx.relog(id);
-        children
-            .into_iter()
-            .for_each(|child| refresh_local_only(tx, child));
+        children.into_iter().for_each(|child| refresh_local_only(tx, child));
     }
 }
 

@@ -23,11 +23,7 @@ impl Fileops {
             let tree = self.store().read();
             let live = tree.node(node).ok_or(OpError::Stale)?;
             if live.row.kind != Kind::File {
-                return Err(if live.row.kind == Kind::Folder {
-                    OpError::IsFolder
-                } else {
-                    OpError::Invalid
-                });
+                return Err(if live.row.kind == Kind::Folder { OpError::IsFolder } else { OpError::Invalid });
             }
         }
         // Counted first: what a truncation replaces is kept until this writer has closed the file.
@@ -39,10 +35,7 @@ impl Fileops {
             self.release(node, handle);
             return Err(error);
         }
-        Ok(Opened {
-            handle,
-            keep_cache: true,
-        })
+        Ok(Opened { handle, keep_cache: true })
     }
 
     /// Fills `buf`; short only at the end of the file.
@@ -68,10 +61,7 @@ impl Fileops {
         data: &[u8],
         kill_suid: bool,
     ) -> Op<()> {
-        if offset
-            .checked_add(data.len() as u64)
-            .is_none_or(|end| end > MAX_SIZE)
-        {
+        if offset.checked_add(data.len() as u64).is_none_or(|end| end > MAX_SIZE) {
             return Err(OpError::TooLarge);
         }
         self.change(node, kill_suid, |content| content.write_at(offset, data))
@@ -105,11 +95,7 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() {
-            self.close_if_unopened(node)
-        } else {
-            Ok(())
-        }
+        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
     }
 
     pub fn allocate(
@@ -120,10 +106,7 @@ impl Fileops {
         len: u64,
         how: Allocate,
     ) -> Op<()> {
-        let end = offset
-            .checked_add(len)
-            .filter(|end| *end <= MAX_SIZE)
-            .ok_or(OpError::TooLarge)?;
+        let end = offset.checked_add(len).filter(|end| *end <= MAX_SIZE).ok_or(OpError::TooLarge)?;
         let range = offset..end;
         self.change(node, false, |content| match how {
             Allocate::Extend => content.allocate(range.clone(), false),
@@ -156,10 +139,7 @@ impl Fileops {
         if !content.is_whole() {
             return Ok(if data { offset } else { size });
         }
-        content
-            .seek(offset, data)
-            .map_err(from_content)?
-            .ok_or(OpError::PastEnd)
+        content.seek(offset, data).map_err(from_content)?.ok_or(OpError::PastEnd)
     }
 
     /// The last descriptor of this open file is gone.
@@ -192,10 +172,7 @@ impl Fileops {
             tree.node(node).and_then(|l| l.row.content)
         };
         if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
-            self.store()
-                .contents()
-                .sync(&[content])
-                .map_err(|e| super::errors::from_io(&e))?;
+            self.store().contents().sync(&[content]).map_err(|e| super::errors::from_io(&e))?;
         }
         self.store().flush().map_err(OpError::from)
     }
@@ -226,10 +203,7 @@ impl Fileops {
         let recorded = self.store().write(|tx| {
             let size = content.size();
             let now = tx.now();
-            let set_ids = tx
-                .tree()
-                .node(node)
-                .is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
+            let set_ids = tx.tree().node(node).is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
             tx.edit_node(node, |row| {
                 row.size = size;
                 row.mtime = now;
@@ -285,9 +259,7 @@ impl Fileops {
                 live.row.content
             };
             let contents = self.store().contents();
-            let current = current
-                .map(|id| contents.get(id).ok_or(OpError::Io))
-                .transpose()?;
+            let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()
@@ -394,10 +366,7 @@ impl Fileops {
 
 /// Where no writer is left: what was written is complete.
 fn close(tx: &mut Tx<'_>, node: NodeId) -> bool {
-    let complete = tx
-        .tree()
-        .node(node)
-        .is_some_and(|live| live.writers == 0 && live.row.writing);
+    let complete = tx.tree().node(node).is_some_and(|live| live.writers == 0 && live.row.writing);
     if complete {
         written(tx, node);
     }
@@ -436,16 +405,8 @@ fn record_write(tx: &mut Tx<'_>, node: NodeId) {
 pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error: ContentError) -> OpError {
     match error {
         ContentError::NotHere { content: lacking, .. } => {
-            let range = if lacking == content.id() {
-                range
-            } else {
-                0..u64::MAX
-            };
-            OpError::NotHere(Need::Bytes {
-                node,
-                content: lacking,
-                range,
-            })
+            let range = if lacking == content.id() { range } else { 0..u64::MAX };
+            OpError::NotHere(Need::Bytes { node, content: lacking, range })
         }
         error => from_content(error),
     }
@@ -453,7 +414,5 @@ pub(super) fn not_here(node: NodeId, content: &Content, range: Range<u64>, error
 
 pub(super) fn read_content(node: NodeId, content: &Content, offset: u64, buf: &mut [u8]) -> Op<usize> {
     let end = offset.saturating_add(buf.len() as u64).min(content.size());
-    content
-        .read_at(offset, buf)
-        .map_err(|error| not_here(node, content, offset..end.max(offset), error))
+    content.read_at(offset, buf).map_err(|error| not_here(node, content, offset..end.max(offset), error))
 }

@@ -54,16 +54,8 @@ impl Fileops {
             .and_then(|item| item.entry.as_ref())
             .map_or(NodeId::ROOT, |entry| entry.parent);
         let mut entries = Vec::with_capacity(live.children.len() + 2);
-        entries.push(FolderEntry {
-            node,
-            kind: Kind::Folder,
-            name: b".".to_vec(),
-        });
-        entries.push(FolderEntry {
-            node: above,
-            kind: Kind::Folder,
-            name: b"..".to_vec(),
-        });
+        entries.push(FolderEntry { node, kind: Kind::Folder, name: b".".to_vec() });
+        entries.push(FolderEntry { node: above, kind: Kind::Folder, name: b"..".to_vec() });
         for (name, id) in &live.children {
             let Some(entry) = tree.item(*id).and_then(|i| i.entry.as_ref()) else {
                 continue;
@@ -72,11 +64,7 @@ impl Fileops {
                 continue;
             };
             let name = name.as_bytes().to_vec();
-            entries.push(FolderEntry {
-                node: entry.node,
-                kind: child.row.kind,
-                name,
-            });
+            entries.push(FolderEntry { node: entry.node, kind: child.row.kind, name });
         }
         Ok(Picture(entries))
     }

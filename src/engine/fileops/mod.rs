@@ -67,12 +67,7 @@ struct Inner {
 impl Fileops {
     pub fn new(store: Store, owner: Option<(u32, u32)>) -> Fileops {
         let handles = Mutex::new(Handles::default());
-        Fileops(Arc::new(Inner {
-            store,
-            handles,
-            owner,
-            provider: OnceLock::new(),
-        }))
+        Fileops(Arc::new(Inner { store, handles, owner, provider: OnceLock::new() }))
     }
 
     /// Who fetches; given once.

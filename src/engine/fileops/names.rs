@@ -43,11 +43,7 @@ impl Fileops {
             }
             return Err(OpError::NotFound);
         };
-        let node = tree
-            .item(*id)
-            .and_then(|i| i.entry.as_ref())
-            .ok_or(OpError::NotFound)?
-            .node;
+        let node = tree.item(*id).and_then(|i| i.entry.as_ref()).ok_or(OpError::NotFound)?.node;
         let live = tree.node(node).ok_or(OpError::NotFound)?;
         Ok(referenced(self.store(), live))
     }
@@ -65,9 +61,7 @@ impl Fileops {
         let unused = {
             let tree = self.store().read();
             let Some(live) = tree.node(node) else { return };
-            let left = live
-                .lookups
-                .fetch_sub(count.min(live.lookups.load(Relaxed)), Relaxed);
+            let left = live.lookups.fetch_sub(count.min(live.lookups.load(Relaxed)), Relaxed);
             left <= count && live.links.is_empty() && live.opens == 0
         };
         if unused {
@@ -125,13 +119,7 @@ impl Fileops {
     ) -> Op<(Attr, Opened)> {
         let attr = self.make(caller, parent, name, Kind::File, mode, |_| {})?;
         let handle = self.count_open(attr.node, open.write)?;
-        Ok((
-            attr,
-            Opened {
-                handle,
-                keep_cache: true,
-            },
-        ))
+        Ok((attr, Opened { handle, keep_cache: true }))
     }
 
     fn make(
@@ -184,16 +172,7 @@ impl Fileops {
             };
             finish(&mut row);
             tx.put_node(row);
-            bind::bind_new(
-                tx,
-                folder,
-                Entry {
-                    parent,
-                    name,
-                    node: id,
-                },
-                kind,
-            );
+            bind::bind_new(tx, folder, Entry { parent, name, node: id }, kind);
             super::attrs::note_change(tx, id);
             touch_folder(tx, parent, now);
             let live = tx.tree().node(id).ok_or(OpError::Stale)?;
@@ -320,9 +299,5 @@ pub(super) fn child(tx: &Tx<'_>, parent: NodeId, name: &[u8]) -> Op<crate::model
 }
 
 pub(super) fn entry_node(tx: &Tx<'_>, id: crate::model::ItemId) -> Op<NodeId> {
-    tx.tree()
-        .item(id)
-        .and_then(|i| i.entry.as_ref())
-        .map(|e| e.node)
-        .ok_or(OpError::NotFound)
+    tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node).ok_or(OpError::NotFound)
 }

@@ -95,10 +95,7 @@ fn must_stay_inside(tx: &Tx<'_>, moved: ItemId, folder: ItemId) -> Op<()> {
 fn bring_data_first(tx: &mut Tx<'_>, node: NodeId, over: NodeId) {
     let content = |id: NodeId| tx.tree().node(id).and_then(|l| l.row.content);
     let (new, old) = (content(node), content(over));
-    let unfinished = tx
-        .tree()
-        .node(node)
-        .is_some_and(|l| l.row.writing && l.row.replaced.is_none());
+    let unfinished = tx.tree().node(node).is_some_and(|l| l.row.writing && l.row.replaced.is_none());
     if let Some(new) = new {
         tx.sync_content(new);
     }
@@ -109,10 +106,7 @@ fn bring_data_first(tx: &mut Tx<'_>, node: NodeId, over: NodeId) {
 
 fn may_replace(tx: &Tx<'_>, node: NodeId, over: NodeId) -> Op<()> {
     let tree = tx.tree();
-    let (moved, over_live) = (
-        tree.node(node).ok_or(OpError::Stale)?,
-        tree.node(over).ok_or(OpError::Stale)?,
-    );
+    let (moved, over_live) = (tree.node(node).ok_or(OpError::Stale)?, tree.node(over).ok_or(OpError::Stale)?);
     match (moved.row.kind, over_live.row.kind) {
         (Kind::Folder, Kind::Folder) => {
             if !over_live.row.listed {

@@ -105,11 +105,7 @@ pub enum Need {
     /// The names in a folder.
     Listing(NodeId),
     /// Bytes of a content.
-    Bytes {
-        node: NodeId,
-        content: ContentId,
-        range: Range<u64>,
-    },
+    Bytes { node: NodeId, content: ContentId, range: Range<u64> },
 }
 
 /// Why an operation failed. `errno` is the only place where numbers come from.

@@ -138,9 +138,7 @@ impl Fileops {
             return Err(OpError::Invalid);
         };
         let tree = self.store().read();
-        Facts::of(&tree, side, id)
-            .and_then(|f| f.link_target)
-            .ok_or(OpError::Invalid)
+        Facts::of(&tree, side, id).and_then(|f| f.link_target).ok_or(OpError::Invalid)
     }
 
     pub(super) fn view_open(&self, node: NodeId, mode: OpenMode) -> Op<Opened> {
@@ -152,10 +150,7 @@ impl Fileops {
         };
         Facts::of(&self.store().read(), side, id).ok_or(OpError::Stale)?;
         // A state may become another one under the same number: nothing of it is kept.
-        Ok(Opened {
-            handle: FileHandle(0),
-            keep_cache: false,
-        })
+        Ok(Opened { handle: FileHandle(0), keep_cache: false })
     }
 
     pub(super) fn view_read(&self, node: NodeId, offset: u64, buf: &mut [u8]) -> Op<usize> {
@@ -176,11 +171,7 @@ impl Fileops {
         let tree = self.store().read();
         let view = View::of(node)?;
         let up = above(&tree, view).map_or(NodeId::ROOT, View::node);
-        let folder = |node, name: &[u8]| FolderEntry {
-            node,
-            kind: Kind::Folder,
-            name: name.to_vec(),
-        };
+        let folder = |node, name: &[u8]| FolderEntry { node, kind: Kind::Folder, name: name.to_vec() };
         let mut entries = vec![folder(node, b"."), folder(up, b"..")];
         match view {
             View::Top => {
@@ -206,11 +197,7 @@ impl Fileops {
                     };
                     let node = View::Item(side, child).node();
                     let name = name.as_bytes().to_vec();
-                    entries.push(FolderEntry {
-                        node,
-                        kind: facts.kind,
-                        name,
-                    });
+                    entries.push(FolderEntry { node, kind: facts.kind, name });
                 }
             }
         }
@@ -224,26 +211,19 @@ fn above(tree: &Tree, view: View) -> Option<View> {
         View::Side(_) => Some(View::Top),
         View::Item(side, id) => {
             let item = tree.item(id)?;
-            Some(
-                tree.place(item, side)
-                    .map_or(View::Side(side), |(parent, _)| View::Item(side, parent)),
-            )
+            Some(tree.place(item, side).map_or(View::Side(side), |(parent, _)| View::Item(side, parent)))
         }
     }
 }
 
 fn children(tree: &Tree, side: Side, folder: ItemId) -> Vec<(Name, ItemId)> {
     match side {
-        Side::Original => tree
-            .base_children(folder)
-            .map(|(n, id)| (n.clone(), id))
-            .collect(),
+        Side::Original => tree.base_children(folder).map(|(n, id)| (n.clone(), id)).collect(),
         Side::Server => tree.server_children(folder),
         Side::Local => {
             let node = tree.item(folder).and_then(|i| i.entry.as_ref()).map(|e| e.node);
             let live = node.and_then(|node| tree.node(node));
-            live.map(|l| l.children.iter().map(|(n, id)| (n.clone(), *id)).collect())
-                .unwrap_or_default()
+            live.map(|l| l.children.iter().map(|(n, id)| (n.clone(), *id)).collect()).unwrap_or_default()
         }
     }
 }
@@ -272,9 +252,8 @@ impl Facts {
     fn of(tree: &Tree, side: Side, id: ItemId) -> Option<Facts> {
         let item = tree.item(id)?;
         let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-        let unlisted = node
-            .filter(|live| live.row.kind == Kind::Folder && !live.row.listed)
-            .map(|live| live.row.id);
+        let unlisted =
+            node.filter(|live| live.row.kind == Kind::Folder && !live.row.listed).map(|live| live.row.id);
         match side {
             Side::Local => {
                 let row = &node?.row;
@@ -291,9 +270,7 @@ impl Facts {
                 })
             }
             Side::Original => item.base.as_deref().map(|state| Facts::of_state(state, unlisted)),
-            Side::Server => tree
-                .server_state(item)
-                .map(|state| Facts::of_state(state, unlisted)),
+            Side::Server => tree.server_state(item).map(|state| Facts::of_state(state, unlisted)),
         }
     }
 

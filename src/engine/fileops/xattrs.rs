@@ -28,9 +28,7 @@ impl Fileops {
             return Err(OpError::Unsupported);
         }
         let found = live.row.xattrs.binary_search_by(|(n, _)| n.as_slice().cmp(name));
-        found
-            .map(|at| live.row.xattrs[at].1.clone())
-            .map_err(|_| OpError::NoAttribute)
+        found.map(|at| live.row.xattrs[at].1.clone()).map_err(|_| OpError::NoAttribute)
     }
 
     pub fn setxattr(&self, node: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Op<()> {
@@ -79,9 +77,8 @@ impl Fileops {
             return Err(OpError::NotPermitted);
         }
         self.change_xattrs(node, |xattrs| {
-            let at = xattrs
-                .binary_search_by(|(n, _)| n.as_slice().cmp(name))
-                .map_err(|_| OpError::NoAttribute)?;
+            let at =
+                xattrs.binary_search_by(|(n, _)| n.as_slice().cmp(name)).map_err(|_| OpError::NoAttribute)?;
             xattrs.remove(at);
             Ok(())
         })
@@ -112,11 +109,7 @@ impl Fileops {
     }
 
     fn own_attribute(&self, tree: &Tree, live: &Live, name: &[u8]) -> Op<Vec<u8>> {
-        let item = live
-            .links
-            .first()
-            .and_then(|id| tree.item(*id))
-            .ok_or(OpError::NoAttribute)?;
+        let item = live.links.first().and_then(|id| tree.item(*id)).ok_or(OpError::NoAttribute)?;
         match name {
             b"presence" => Ok(self.presence(live).into()),
             b"state" => Ok(state_word(item).into()),

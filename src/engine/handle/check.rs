@@ -28,10 +28,7 @@ impl Handle {
             findings.retain(|_| true);
             self.refetch(&damaged)?;
         }
-        Ok(CheckReport {
-            ok: findings.is_empty(),
-            findings,
-        })
+        Ok(CheckReport { ok: findings.is_empty(), findings })
     }
 
     async fn damaged_contents(&self) -> Vec<(crate::model::ContentId, String)> {
@@ -47,9 +44,7 @@ impl Handle {
             }
             damaged
         };
-        crate::world::blocking(self.0.store.world(), work)
-            .await
-            .unwrap_or_default()
+        crate::world::blocking(self.0.store.world(), work).await.unwrap_or_default()
     }
 
     /// A damaged copy of what the server still has is dropped, to be fetched again.
@@ -90,10 +85,7 @@ fn check_trees(tree: &Tree) -> Vec<String> {
         let aspects = crate::store::pending::aspects(tree, item);
         let logged = item.pending.map(|p| p.aspects).unwrap_or_default();
         if aspects != logged {
-            findings.push(format!(
-                "{}: the log says {logged:?} and the trees say {aspects:?}",
-                name()
-            ));
+            findings.push(format!("{}: the log says {logged:?} and the trees say {aspects:?}", name()));
         }
         if let Some(entry) = &item.entry {
             match tree.node(entry.node) {
@@ -105,10 +97,7 @@ fn check_trees(tree: &Tree) -> Vec<String> {
                 }
             }
             if tree.child(entry.parent, entry.name.as_bytes()) != Some(item.id) {
-                findings.push(format!(
-                    "{}: its folder leads to something else under its name",
-                    name()
-                ));
+                findings.push(format!("{}: its folder leads to something else under its name", name()));
             }
         }
         for side in Side::ALL {

@@ -45,9 +45,7 @@ impl Handle {
             (reports, texts)
         };
         for (report, texts) in reports.iter_mut().zip(texts) {
-            let small = texts
-                .as_ref()
-                .is_some_and(|t| t.iter().all(|c| c.size() <= QUICK_MERGE_BYTES));
+            let small = texts.as_ref().is_some_and(|t| t.iter().all(|c| c.size() <= QUICK_MERGE_BYTES));
             report.mergeable = small && texts.is_some_and(|t| clean_merge(&t).is_ok());
         }
         reports.sort_by_key(|r| r.id);
@@ -72,26 +70,18 @@ impl Handle {
             Err(_) => self.find(path).await?,
         };
         let tree = self.0.store.read();
-        let item = tree
-            .item(id)
-            .ok_or_else(|| Error::failed(format!("{path} is just going")))?;
+        let item = tree.item(id).ok_or_else(|| Error::failed(format!("{path} is just going")))?;
         Ok(self.states_of(&tree, item))
     }
 
     fn states_of(&self, tree: &Tree, item: &Item) -> StatesReport {
         let location = target_of(tree, item.id).location;
-        let confidence = self
-            .0
-            .sync
-            .worker(item.location)
-            .map_or(Confidence::Guessed, |worker| worker.confidence());
-        let target = |side| Target {
-            location: location.clone(),
-            path: tree.path(item.id, side).unwrap_or_default(),
-        };
+        let confidence =
+            self.0.sync.worker(item.location).map_or(Confidence::Guessed, |worker| worker.confidence());
+        let target =
+            |side| Target { location: location.clone(), path: tree.path(item.id, side).unwrap_or_default() };
         let is_whole = |id: Option<ContentId>| {
-            id.and_then(|id| self.0.store.contents().get(id))
-                .is_none_or(|content| content.is_whole())
+            id.and_then(|id| self.0.store.contents().get(id)).is_none_or(|content| content.is_whole())
         };
         let digest = |id: Option<ContentId>| {
             id.and_then(|id| self.0.store.contents().get(id))
@@ -100,11 +90,7 @@ impl Handle {
         };
         let of_state = |state: &State, side| StateReport {
             kind: state.meta.kind,
-            size: if state.meta.kind == Kind::Folder {
-                0
-            } else {
-                state.meta.size
-            },
+            size: if state.meta.kind == Kind::Folder { 0 } else { state.meta.size },
             mode: state.meta.mode,
             mtime: state.meta.mtime,
             version: state.meta.version.to_text(),
@@ -117,10 +103,7 @@ impl Handle {
         };
         let local = item.entry.as_ref().and_then(|e| tree.node(e.node)).map(|live| {
             let row = &live.row;
-            let same = item
-                .base
-                .as_deref()
-                .filter(|b| b.content == row.content && b.meta.kind == row.kind);
+            let same = item.base.as_deref().filter(|b| b.content == row.content && b.meta.kind == row.kind);
             StateReport {
                 kind: row.kind,
                 size: if row.kind == Kind::Folder { 0 } else { row.size },
@@ -151,9 +134,7 @@ impl Handle {
         };
         let (kind, link, content, node) = {
             let tree = self.0.store.read();
-            let item = tree
-                .item(id)
-                .ok_or_else(|| Error::failed(format!("{path} is just going")))?;
+            let item = tree.item(id).ok_or_else(|| Error::failed(format!("{path} is just going")))?;
             let node = item.entry.as_ref().map(|e| e.node);
             let states = self.states_of(&tree, item);
             let state = match side {
@@ -182,24 +163,14 @@ impl Handle {
         if content.is_whole() {
             return Ok(());
         }
-        let need = Need::Bytes {
-            node,
-            content: content.id(),
-            range: 0..u64::MAX,
-        };
-        let caller = Caller {
-            uid: 0,
-            gid: 0,
-            pid: 0,
-        };
+        let need = Need::Bytes { node, content: content.id(), range: 0..u64::MAX };
+        let caller = Caller { uid: 0, gid: 0, pid: 0 };
         match self.0.sync.provide(caller, &need).await {
             Ok(()) => Ok(()),
             Err(OpError::Unreachable) => Err(Error::offline(format!(
                 "this state of {path} is not here, and its server cannot be reached or has another version now"
             ))),
-            Err(error) => Err(Error::failed(format!(
-                "this state of {path} cannot be fetched: {error}"
-            ))),
+            Err(error) => Err(Error::failed(format!("this state of {path} cannot be fetched: {error}"))),
         }
     }
 
@@ -245,10 +216,7 @@ impl Handle {
     ) -> Answer<Vec<ResolveReport>> {
         let chosen = self.select(selection)?;
         if dry_run || *choice == Choice::Later {
-            return Ok(chosen
-                .iter()
-                .map(|(id, kind)| self.preview(*id, *kind, choice))
-                .collect());
+            return Ok(chosen.iter().map(|(id, kind)| self.preview(*id, *kind, choice)).collect());
         }
         // What merging takes is done before the trees are locked.
         let mut decided: Vec<Decided> = Vec::new();
@@ -287,13 +255,7 @@ impl Handle {
                     1 => format!("1 conflict decided: {words}"),
                     n => format!("{n} conflicts decided: {words}"),
                 };
-                tx.put_history(History {
-                    id,
-                    at: tx.now(),
-                    what,
-                    undone: false,
-                    before,
-                });
+                tx.put_history(History { id, at: tx.now(), what, undone: false, before });
             }
             Ok::<_, Error>(reports)
         })?;
@@ -318,11 +280,7 @@ impl Handle {
                 }
                 Ok(chosen)
             }
-            Selection::Under {
-                folder,
-                pattern,
-                kind,
-            } => {
+            Selection::Under { folder, pattern, kind } => {
                 self.location_id(&folder.location)?;
                 let matcher = match pattern {
                     None => None,
@@ -361,13 +319,7 @@ impl Handle {
             Choice::Later => "put off".into(),
             _ => self.would_refuse(id, choice).unwrap_or_default(),
         };
-        ResolveReport {
-            path,
-            kind,
-            choice: choice.words().into(),
-            done: false,
-            message,
-        }
+        ResolveReport { path, kind, choice: choice.words().into(), done: false, message }
     }
 
     /// Why a choice would be refused; found by trying it and putting everything back.
@@ -430,18 +382,12 @@ impl Handle {
     /// Original, local and server as files that are wholly here.
     fn three_texts(&self, tree: &Tree, item: &Item) -> Option<[Arc<Content>; 3]> {
         // Where something else than the text conflicts, merging texts would decide it unasked.
-        item.conflict
-            .as_ref()
-            .filter(|c| c.kind == ConflictKind::EditEdit)?;
+        item.conflict.as_ref().filter(|c| c.kind == ConflictKind::EditEdit)?;
         let base = item.base.as_deref().filter(|s| s.meta.kind == Kind::File)?;
         let server = tree.server_state(item).filter(|s| s.meta.kind == Kind::File)?;
         let local = &tree.node(item.entry.as_ref()?.node)?.row;
         let content = |id: ContentId| self.0.store.contents().get(id).filter(|c| c.is_whole());
-        Some([
-            content(base.content?)?,
-            content(local.content?)?,
-            content(server.content?)?,
-        ])
+        Some([content(base.content?)?, content(local.content?)?, content(server.content?)?])
     }
 }
 
@@ -497,15 +443,9 @@ fn matches(
     use std::os::unix::ffi::OsStrExt;
     let path = tree.known_path(id).unwrap_or_default();
     let bytes = match name_only {
-        true => path
-            .split_last()
-            .map(|(_, name)| name.as_bytes().to_vec())
-            .unwrap_or_default(),
+        true => path.split_last().map(|(_, name)| name.as_bytes().to_vec()).unwrap_or_default(),
         false => {
-            let below = path
-                .as_bytes()
-                .get(folder.path.as_bytes().len()..)
-                .unwrap_or_default();
+            let below = path.as_bytes().get(folder.path.as_bytes().len()..).unwrap_or_default();
             below.strip_prefix(b"/").unwrap_or(below).to_vec()
         }
     };
@@ -513,9 +453,7 @@ fn matches(
 }
 
 pub(super) fn descriptor(content: &Arc<Content>) -> Answer<OwnedFd> {
-    content
-        .descriptor()
-        .map_err(|error| Error::failed(format!("the content cannot be read: {error}")))
+    content.descriptor().map_err(|error| Error::failed(format!("the content cannot be read: {error}")))
 }
 
 /// A file without a name that holds these bytes.

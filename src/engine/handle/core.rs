@@ -73,17 +73,12 @@ impl Handle {
         let tree = self.0.store.read();
         let found = tree.location_named(name).map(|l| l.row.id);
         found.ok_or_else(|| {
-            Error::failed(format!(
-                "there is no location named {name}; `location list` shows those there are"
-            ))
+            Error::failed(format!("there is no location named {name}; `location list` shows those there are"))
         })
     }
 
     pub(super) fn worker(&self, location: LocationId) -> Answer<Arc<Worker>> {
-        self.0
-            .sync
-            .worker(location)
-            .ok_or_else(|| Error::failed("the location is just going"))
+        self.0.sync.worker(location).ok_or_else(|| Error::failed("the location is just going"))
     }
 
     /// One, or all where none is named.
@@ -120,11 +115,7 @@ impl Handle {
                 }
                 _ => return Err(Error::failed(format!("there is no {target}"))),
             };
-            let caller = Caller {
-                uid: 0,
-                gid: 0,
-                pid: 0,
-            };
+            let caller = Caller { uid: 0, gid: 0, pid: 0 };
             if self.0.sync.provide(caller, &need).await.is_err() {
                 return Err(Error::offline(format!(
                     "{target} is not known here, and the location is offline; try again when it is online"
@@ -137,8 +128,7 @@ impl Handle {
     pub(super) fn find_known(&self, target: &Target) -> Answer<ItemId> {
         let location = self.location_id(&target.location)?;
         let tree = self.0.store.read();
-        tree.resolve_any(location, &target.path)
-            .ok_or_else(|| Error::failed(format!("there is no {target}")))
+        tree.resolve_any(location, &target.path).ok_or_else(|| Error::failed(format!("there is no {target}")))
     }
 
     pub(super) fn find_conflict(&self, target: &Target) -> Answer<(ItemId, ConflictId)> {
@@ -161,16 +151,11 @@ impl Handle {
         let path =
             LocPath::parse(below_mount).map_err(|e| Error::usage(format!("{text} is no path: {e}")))?;
         let mut names = path.names();
-        let location = names
-            .next()
-            .ok_or_else(|| Error::usage("the mount itself is no location"))?;
+        let location = names.next().ok_or_else(|| Error::usage("the mount itself is no location"))?;
         let location = String::from_utf8_lossy(location.as_bytes()).into_owned();
         let mut below = LocPath::root();
         names.for_each(|name| below.push(&name));
-        Ok(Target {
-            location,
-            path: below,
-        })
+        Ok(Target { location, path: below })
     }
 
     /// Events from now on; a subscriber that falls behind gets `Event::Lost`.
@@ -191,23 +176,15 @@ impl Handle {
 }
 
 pub(super) fn target_of(tree: &Tree, id: ItemId) -> Target {
-    let location = tree
-        .item(id)
-        .and_then(|i| tree.location(i.location))
-        .map(|l| l.row.name.clone());
-    Target {
-        location: location.unwrap_or_default(),
-        path: tree.known_path(id).unwrap_or_default(),
-    }
+    let location = tree.item(id).and_then(|i| tree.location(i.location)).map(|l| l.row.name.clone());
+    Target { location: location.unwrap_or_default(), path: tree.known_path(id).unwrap_or_default() }
 }
 
 /// Whether an item lies under what a command named.
 pub(super) fn is_under(tree: &Tree, id: ItemId, under: Option<&Target>) -> bool {
     let Some(under) = under else { return true };
     let Some(item) = tree.item(id) else { return false };
-    let here = tree
-        .location(item.location)
-        .is_some_and(|l| l.row.name == under.location);
+    let here = tree.location(item.location).is_some_and(|l| l.row.name == under.location);
     here && [Side::Local, Side::Server, Side::Original]
         .into_iter()
         .any(|side| tree.path(id, side).is_some_and(|p| p.starts_with(&under.path)))
@@ -218,13 +195,8 @@ fn deepest_folder(tree: &Tree, location: LocationId, path: &LocPath) -> Option<N
     let root = tree.location(location)?.row.root;
     let mut node = tree.item(root)?.entry.as_ref()?.node;
     for name in path.names() {
-        let entry = tree
-            .child(node, name.as_bytes())
-            .and_then(|id| tree.item(id)?.entry.as_ref());
-        match entry.filter(|e| {
-            tree.node(e.node)
-                .is_some_and(|live| live.row.kind == Kind::Folder)
-        }) {
+        let entry = tree.child(node, name.as_bytes()).and_then(|id| tree.item(id)?.entry.as_ref());
+        match entry.filter(|e| tree.node(e.node).is_some_and(|live| live.row.kind == Kind::Folder)) {
             Some(entry) => node = entry.node,
             None => break,
         }

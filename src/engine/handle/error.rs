@@ -23,30 +23,18 @@ pub struct Error {
 
 impl Error {
     pub fn usage(text: impl Into<String>) -> Error {
-        Error {
-            kind: ErrorKind::Usage,
-            text: text.into(),
-        }
+        Error { kind: ErrorKind::Usage, text: text.into() }
     }
 
     pub fn offline(text: impl Into<String>) -> Error {
-        Error {
-            kind: ErrorKind::Offline,
-            text: text.into(),
-        }
+        Error { kind: ErrorKind::Offline, text: text.into() }
     }
 
     pub fn refused(text: impl Into<String>) -> Error {
-        Error {
-            kind: ErrorKind::Refused,
-            text: text.into(),
-        }
+        Error { kind: ErrorKind::Refused, text: text.into() }
     }
 
     pub fn failed(text: impl Into<String>) -> Error {
-        Error {
-            kind: ErrorKind::Failed,
-            text: text.into(),
-        }
+        Error { kind: ErrorKind::Failed, text: text.into() }
     }
 }

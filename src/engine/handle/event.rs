@@ -77,10 +77,7 @@ impl Subscribers {
         let (sender, receiver) = async_channel::bounded(QUEUE);
         let begin = {
             let mut state = self.0.lock();
-            state.senders.push(Sender {
-                sender,
-                fell_behind: false,
-            });
+            state.senders.push(Sender { sender, fell_behind: false });
             !std::mem::replace(&mut state.watching, true)
         };
         if begin {
@@ -95,16 +92,10 @@ impl Subscribers {
         let mut state = self.0.lock();
         for event in events {
             state.revision += 1;
-            let revised = Revised {
-                revision: state.revision,
-                event,
-            };
+            let revised = Revised { revision: state.revision, event };
             for sender in &mut state.senders {
                 if sender.fell_behind {
-                    let lost = Revised {
-                        revision: revised.revision,
-                        event: Event::Lost,
-                    };
+                    let lost = Revised { revision: revised.revision, event: Event::Lost };
                     sender.fell_behind = sender.sender.try_send(lost).is_err();
                 } else {
                     sender.fell_behind = sender.sender.try_send(revised.clone()).is_err();
@@ -140,9 +131,7 @@ async fn watch(core: std::sync::Weak<Core>) {
         let world = core.store.world().clone();
         let progress: Vec<_> = core.sync.workers().iter().map(|w| w.progress.listen()).collect();
         drop((core, handle));
-        let mut any = progress
-            .into_iter()
-            .collect::<futures::stream::FuturesUnordered<_>>();
+        let mut any = progress.into_iter().collect::<futures::stream::FuturesUnordered<_>>();
         futures::select_biased! {
             () = changed.fuse() => {}
             _ = futures::StreamExt::next(&mut any).fuse() => {}
@@ -159,11 +148,7 @@ async fn look(handle: &Handle) -> Seen {
     let problems = handle.problems(None).await.unwrap_or_default();
     Seen {
         locations: locations.into_iter().map(|l| (l.name.clone(), l)).collect(),
-        pins: handle
-            .pin_states()
-            .into_iter()
-            .map(|p| (p.path.clone(), p))
-            .collect(),
+        pins: handle.pin_states().into_iter().map(|p| (p.path.clone(), p)).collect(),
         changes: changes.into_iter().map(|c| (c.id, c)).collect(),
         conflicts: conflicts.into_iter().map(|c| (c.id, c)).collect(),
         problems: problems.into_iter().map(|p| (p.id, p)).collect(),
@@ -187,33 +172,9 @@ fn differences(old: &Seen, new: &Seen, events: &mut Vec<Event>) {
             events.push(gone(key.clone()));
         }
     }
-    part(
-        &old.locations,
-        &new.locations,
-        events,
-        Event::Location,
-        Event::LocationRemoved,
-    );
+    part(&old.locations, &new.locations, events, Event::Location, Event::LocationRemoved);
     part(&old.pins, &new.pins, events, Event::Pin, Event::Unpinned);
-    part(
-        &old.changes,
-        &new.changes,
-        events,
-        Event::Change,
-        Event::ChangeDone,
-    );
-    part(
-        &old.conflicts,
-        &new.conflicts,
-        events,
-        Event::Conflict,
-        Event::ConflictClosed,
-    );
-    part(
-        &old.problems,
-        &new.problems,
-        events,
-        Event::Problem,
-        Event::ProblemClosed,
-    );
+    part(&old.changes, &new.changes, events, Event::Change, Event::ChangeDone);
+    part(&old.conflicts, &new.conflicts, events, Event::Conflict, Event::ConflictClosed);
+    part(&old.problems, &new.problems, events, Event::Problem, Event::ProblemClosed);
 }

@@ -16,17 +16,9 @@ impl Handle {
         let location = self.location_id(&path.location)?;
         self.0.store.flushed().await?;
         let item = self.0.store.read().resolve_any(location, &path.path);
-        let happened = self
-            .0
-            .store
-            .with_database(|db| db.happened(item, &path.to_bytes()))?;
-        let mut reports: Vec<WhyReport> = happened
-            .into_iter()
-            .map(|h| WhyReport {
-                at: h.at,
-                what: h.what,
-            })
-            .collect();
+        let happened = self.0.store.with_database(|db| db.happened(item, &path.to_bytes()))?;
+        let mut reports: Vec<WhyReport> =
+            happened.into_iter().map(|h| WhyReport { at: h.at, what: h.what }).collect();
         let tree = self.0.store.read();
         if let Some(item) = item.and_then(|id| tree.item(id)) {
             if let Some(pending) = item.pending {
@@ -37,10 +29,7 @@ impl Handle {
             }
             if let Some(problem) = &item.problem {
                 let at = reports.last().map(|r| r.at).unwrap_or_default();
-                reports.push(WhyReport {
-                    at,
-                    what: format!("stands still: {}", problem.message),
-                });
+                reports.push(WhyReport { at, what: format!("stands still: {}", problem.message) });
             }
         }
         if reports.is_empty() && item.is_none() {
@@ -57,30 +46,20 @@ impl Handle {
             path: target_of(s),
             side: s.side,
             size: s.size,
-            digest: s
-                .content
-                .and_then(|c| self.0.store.contents().get(c))
-                .and_then(|c| c.digest()),
+            digest: s.content.and_then(|c| self.0.store.contents().get(c)).and_then(|c| c.digest()),
             at: s.at,
             why: s.why.clone(),
         };
         let is_under = |path: &Target| {
             under.is_none_or(|u| u.location == path.location && path.path.starts_with(&u.path))
         };
-        Ok(tree
-            .stash()
-            .values()
-            .map(report)
-            .filter(|r| is_under(&r.path))
-            .collect())
+        Ok(tree.stash().values().map(report).filter(|r| is_under(&r.path)).collect())
     }
 
     fn stashed(&self, id: StashId) -> Answer<Stashed> {
         let found = self.0.store.read().stash().get(&id).cloned();
         found.ok_or_else(|| {
-            Error::failed(format!(
-                "there is no version {id} in the stash; `stash list` shows them"
-            ))
+            Error::failed(format!("there is no version {id} in the stash; `stash list` shows them"))
         })
     }
 
@@ -103,10 +82,7 @@ impl Handle {
             .path
             .split_last()
             .ok_or_else(|| Error::usage("a location itself cannot be replaced; name a file"))?;
-        let folder = Target {
-            location: to.location.clone(),
-            path: folder,
-        };
+        let folder = Target { location: to.location.clone(), path: folder };
         let parent = self.find(&folder).await?;
         let replaced = {
             let tree = self.0.store.read();
@@ -116,9 +92,7 @@ impl Handle {
         seal_local(&self.0.store, replaced);
         self.0.store.write(|tx| {
             let node = crate::reconcile::local_folder(tx.tree(), parent).ok_or_else(|| {
-                Error::failed(format!(
-                    "the folder {folder} is not here; restore with --to elsewhere"
-                ))
+                Error::failed(format!("the folder {folder} is not here; restore with --to elsewhere"))
             })?;
             let at = tx.tree().child(node, name.as_bytes());
             let before = at.map(|item| snapshot(tx.tree(), item));
@@ -127,12 +101,8 @@ impl Handle {
             let item = tx.tree().child(node, name.as_bytes());
             if let Some(item) = item {
                 tx.happened(item, format!("put back from the stash (version {id})"));
-                let mut before = before.unwrap_or(crate::store::rows::Before {
-                    item,
-                    row: None,
-                    node: None,
-                    after: None,
-                });
+                let mut before =
+                    before.unwrap_or(crate::store::rows::Before { item, row: None, node: None, after: None });
                 before.after = tx.tree().item(item).cloned().map(Box::new);
                 let history = History {
                     id: HistoryId(tx.new_id()),
@@ -200,15 +170,8 @@ fn report(history: &History) -> HistoryReport {
 }
 
 fn target_of(stashed: &Stashed) -> Target {
-    let at = stashed
-        .target
-        .iter()
-        .position(|b| *b == b':')
-        .unwrap_or(stashed.target.len());
+    let at = stashed.target.iter().position(|b| *b == b':').unwrap_or(stashed.target.len());
     let location = String::from_utf8_lossy(&stashed.target[..at]).into_owned();
     let path = stashed.target.get(at + 1..).unwrap_or_default();
-    Target {
-        location,
-        path: LocPath::parse(path).unwrap_or_default(),
-    }
+    Target { location, path: LocPath::parse(path).unwrap_or_default() }
 }

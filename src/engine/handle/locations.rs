@@ -39,9 +39,7 @@ impl Handle {
 
     fn start_location(&self, location: &Location) {
         let ignored = Arc::new(ignored(&location.settings));
-        self.0
-            .store
-            .with_live(|tree| tree.set_ignored(location.id, ignored));
+        self.0.store.with_live(|tree| tree.set_ignored(location.id, ignored));
         match self.0.connector.remote(&location.url, &self.0.sync.owner()) {
             Ok(remote) => {
                 self.0.sync.start(location.id, remote);
@@ -67,11 +65,7 @@ impl Handle {
             )));
         }
         // What is wrong with the server is told now and not when it is used first.
-        let remote = self
-            .0
-            .connector
-            .remote(url, &self.0.sync.owner())
-            .map_err(Error::failed)?;
+        let remote = self.0.connector.remote(url, &self.0.sync.owner()).map_err(Error::failed)?;
         let root = on_world(self.0.store.world(), async move {
             let root = match remote.connect().await {
                 Ok(_) => remote.stat(&crate::model::LocPath::root()).await,
@@ -105,13 +99,8 @@ impl Handle {
                 mount.display()
             )));
         }
-        let others: Vec<(String, String)> = self
-            .0
-            .store
-            .read()
-            .locations()
-            .map(|l| (l.row.name.clone(), l.row.url.clone()))
-            .collect();
+        let others: Vec<(String, String)> =
+            self.0.store.read().locations().map(|l| (l.row.name.clone(), l.row.url.clone())).collect();
         for (name, other) in others {
             let Some(other) = self.0.connector.local_folder(&other) else {
                 continue;
@@ -141,11 +130,7 @@ impl Handle {
             let state = State {
                 parent: None,
                 name: entry_name.clone(),
-                meta: Meta {
-                    kind: Kind::Folder,
-                    version: Version::new(b""),
-                    ..root
-                },
+                meta: Meta { kind: Kind::Folder, version: Version::new(b""), ..root },
                 content: None,
             };
             let location = Location {
@@ -161,11 +146,7 @@ impl Handle {
             tx.put_location(location.clone());
             let node = crate::reconcile::new_node(tx, &state);
             tx.put_item(Item {
-                entry: Some(Entry {
-                    parent: NodeId::ROOT,
-                    name: entry_name.clone(),
-                    node,
-                }),
+                entry: Some(Entry { parent: NodeId::ROOT, name: entry_name.clone(), node }),
                 base: Some(Box::new(state)),
                 ..empty_item(item, id)
             });
@@ -199,18 +180,9 @@ impl Handle {
             worker.closed().await;
         }
         self.0.store.write(|tx| {
-            let items: Vec<ItemId> = tx
-                .tree()
-                .items()
-                .filter(|i| i.location == id)
-                .map(|i| i.id)
-                .collect();
+            let items: Vec<ItemId> = tx.tree().items().filter(|i| i.location == id).map(|i| i.id).collect();
             for item in &items {
-                if tx
-                    .tree()
-                    .item(*item)
-                    .is_some_and(|i| i.pending.is_some() || i.conflict.is_some())
-                {
+                if tx.tree().item(*item).is_some_and(|i| i.pending.is_some() || i.conflict.is_some()) {
                     crate::conflict::stash_local(tx, *item, "its location was removed", true);
                 }
             }
@@ -225,9 +197,7 @@ impl Handle {
                 }
                 tx.remove_item(item);
             }
-            nodes
-                .into_iter()
-                .for_each(|node| crate::fileops::let_go(tx, node));
+            nodes.into_iter().for_each(|node| crate::fileops::let_go(tx, node));
             tx.remove_location(id);
             Ok::<_, StoreError>(())
         })?;
@@ -251,16 +221,10 @@ impl Handle {
                 value.parse::<u64>().map_err(|_| bad("it takes a number"))?;
             }
             "brake-percent" => {
-                value
-                    .parse::<u64>()
-                    .ok()
-                    .filter(|p| *p <= 100)
-                    .ok_or_else(|| bad("it takes 0 to 100"))?;
+                value.parse::<u64>().ok().filter(|p| *p <= 100).ok_or_else(|| bad("it takes 0 to 100"))?;
             }
             _ => {
-                return Err(Error::usage(format!(
-                    "a location has no setting {key}; it has: {KEYS}"
-                )));
+                return Err(Error::usage(format!("a location has no setting {key}; it has: {KEYS}")));
             }
         }
         self.0.store.write(|tx| {
@@ -345,9 +309,7 @@ impl Handle {
         };
         let outcome = match limit {
             None => all.await,
-            Some(limit) => timeout(self.0.store.world(), limit, all)
-                .await
-                .unwrap_or(SyncOutcome::TimedOut),
+            Some(limit) => timeout(self.0.store.world(), limit, all).await.unwrap_or(SyncOutcome::TimedOut),
         };
         self.0.store.flushed().await?;
         Ok(outcome)
@@ -368,9 +330,7 @@ impl Handle {
     /// Waits until the mount shows what was learnt: the kernel has forgotten what is no longer true.
     async fn shown(&self) {
         let (sender, receiver) = async_channel::bounded(1);
-        self.0
-            .store
-            .invalidate(crate::store::Invalidation::Barrier(sender));
+        self.0.store.invalidate(crate::store::Invalidation::Barrier(sender));
         if self.0.mount.is_some() {
             let _ = receiver.recv().await;
         }
@@ -391,9 +351,7 @@ impl Handle {
                     problem.is_some_and(|p| matches!(p.needs, Needs::Retry | Needs::Space))
                 })
                 .collect();
-            again
-                .into_iter()
-                .for_each(|id| tx.edit_item(id, |item| item.problem = None));
+            again.into_iter().for_each(|id| tx.edit_item(id, |item| item.problem = None));
             Ok::<_, StoreError>(())
         })?;
         Ok(())
@@ -421,10 +379,7 @@ async fn finished_or_offline(worker: &Arc<Worker>, round: u64) -> bool {
 }
 
 fn ignored(settings: &[(String, String)]) -> Gitignore {
-    let patterns = settings
-        .iter()
-        .find(|(k, _)| k == "ignore")
-        .map_or(IGNORED, |(_, v)| v);
+    let patterns = settings.iter().find(|(k, _)| k == "ignore").map_or(IGNORED, |(_, v)| v);
     build_ignored(patterns).unwrap_or_else(|_| Gitignore::empty())
 }
 

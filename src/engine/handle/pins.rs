@@ -39,11 +39,7 @@ impl Handle {
             }
             if !worker.is_online() && (worker.is_by_hand() || worker.tries() > tries) {
                 let (_, detail) = worker.link();
-                let why = if detail.is_empty() {
-                    "it was taken offline by hand".into()
-                } else {
-                    detail
-                };
+                let why = if detail.is_empty() { "it was taken offline by hand".into() } else { detail };
                 return Err(Error::offline(format!(
                     "{path} is pinned and not wholly here yet: the location is offline ({why}); the rest is fetched \
                      when it is back"
@@ -68,9 +64,7 @@ impl Handle {
     pub async fn unpin(&self, path: &Target) -> Answer<()> {
         let id = self.find_known(path)?;
         if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
-            return Err(Error::failed(format!(
-                "{path} is not pinned; `pins` shows what is"
-            )));
+            return Err(Error::failed(format!("{path} is not pinned; `pins` shows what is")));
         }
         set_pinned(&self.0.store, id, false)?;
         if let Ok(worker) = self.worker(self.location_id(&path.location)?) {

@@ -53,9 +53,7 @@ impl Handle {
                 url: self.0.connector.public_url(&live.row.url),
                 link,
                 detail,
-                confidence: worker
-                    .as_ref()
-                    .map_or(crate::model::Confidence::Guessed, |w| w.confidence()),
+                confidence: worker.as_ref().map_or(crate::model::Confidence::Guessed, |w| w.confidence()),
                 pins: mine.len() as u64,
                 files: total.files,
                 bytes: total.bytes,
@@ -109,11 +107,7 @@ impl Handle {
                 });
             }
             for item in live.attention.iter().filter_map(|id| tree.item(*id)) {
-                if let Some(problem) = item
-                    .problem
-                    .as_deref()
-                    .filter(|_| is_under(&tree, item.id, under))
-                {
+                if let Some(problem) = item.problem.as_deref().filter(|_| is_under(&tree, item.id, under)) {
                     problems.push(ProblemReport {
                         id: problem.id,
                         path: target_of(&tree, item.id),
@@ -135,9 +129,7 @@ impl Handle {
             ));
         };
         if needs == Needs::Unfinished {
-            return Err(Error::failed(
-                "a program was cut off here; `confirm` sends the file as it is",
-            ));
+            return Err(Error::failed("a program was cut off here; `confirm` sends the file as it is"));
         }
         self.clear_problem(item)
     }
@@ -148,19 +140,15 @@ impl Handle {
             None => {
                 let tree = self.0.store.read();
                 let braked = |p: &crate::store::rows::Problem| p.id == id;
-                let location = tree
-                    .locations()
-                    .find(|l| l.row.brake.as_ref().is_some_and(braked))
-                    .map(|l| l.row.id);
+                let location =
+                    tree.locations().find(|l| l.row.brake.as_ref().is_some_and(braked)).map(|l| l.row.id);
                 drop(tree);
                 let worker = self.worker(location.ok_or_else(|| no_problem(id))?)?;
                 worker.confirm_brake();
                 Ok(())
             }
             Some(item) if needs == Needs::Unfinished => self.clear_problem(item),
-            Some(_) => Err(Error::failed(
-                "this does not wait for consent; `retry` tries it again",
-            )),
+            Some(_) => Err(Error::failed("this does not wait for consent; `retry` tries it again")),
         }
     }
 
@@ -193,9 +181,7 @@ impl Handle {
 }
 
 fn no_problem(id: ProblemId) -> Error {
-    Error::failed(format!(
-        "there is no open problem {id}; `problems` shows those there are"
-    ))
+    Error::failed(format!("there is no open problem {id}; `problems` shows those there are"))
 }
 
 fn path_bytes(path: &std::path::Path) -> Vec<u8> {
@@ -208,16 +194,10 @@ fn ops_of(tree: &Tree, item: &Item) -> Vec<Op> {
     let aspects = item.pending.map(|p| p.aspects).unwrap_or_default()
         | item.sending.as_ref().map(|i| i.aspects).unwrap_or_default();
     let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-    let kind = node
-        .map(|l| l.row.kind)
-        .or(item.base.as_deref().map(|b| b.meta.kind));
+    let kind = node.map(|l| l.row.kind).or(item.base.as_deref().map(|b| b.meta.kind));
     let mut ops = Vec::new();
     if aspects.contains(Aspects::REMOVE) {
-        ops.push(if kind == Some(Kind::Folder) {
-            Op::Rmdir
-        } else {
-            Op::Remove
-        });
+        ops.push(if kind == Some(Kind::Folder) { Op::Rmdir } else { Op::Remove });
         return ops;
     }
     if aspects.contains(Aspects::CREATE) {
@@ -240,11 +220,7 @@ fn ops_of(tree: &Tree, item: &Item) -> Vec<Op> {
         ops.push(Op::Move);
     }
     if aspects.contains(Aspects::CONTENT) {
-        ops.push(if kind == Some(Kind::Symlink) {
-            Op::Symlink
-        } else {
-            Op::Write
-        });
+        ops.push(if kind == Some(Kind::Symlink) { Op::Symlink } else { Op::Write });
     } else if aspects.intersects(Aspects::MODE | Aspects::TIMES | Aspects::XATTRS) {
         ops.push(Op::Attributes);
     }
@@ -280,11 +256,7 @@ fn changes_of(tree: &Tree, item: &Item) -> Vec<ChangeReport> {
                 _ => 0,
             },
             state,
-            message: item
-                .problem
-                .as_deref()
-                .map(|p| p.message.clone())
-                .unwrap_or_default(),
+            message: item.problem.as_deref().map(|p| p.message.clone()).unwrap_or_default(),
         })
         .collect()
 }

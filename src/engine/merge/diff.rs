@@ -55,12 +55,7 @@ fn changed_lines(original: &[u32], side: &[u32], distinct: usize) -> (Vec<bool>,
 fn middles(original: &[u32], side: &[u32]) -> (Range<usize>, Range<usize>) {
     let head = original.iter().zip(side).take_while(|(a, b)| a == b).count();
     let (original_rest, side_rest) = (&original[head..], &side[head..]);
-    let tail = original_rest
-        .iter()
-        .rev()
-        .zip(side_rest.iter().rev())
-        .take_while(|(a, b)| a == b)
-        .count();
+    let tail = original_rest.iter().rev().zip(side_rest.iter().rev()).take_while(|(a, b)| a == b).count();
     (head..original.len() - tail, head..side.len() - tail)
 }
 
@@ -98,10 +93,7 @@ fn kept(text: &[u32], middle: Range<usize>, other_counts: &[u32], changed: &mut 
             _ => Worth::Rare,
         })
         .collect();
-    let mut kept = Kept {
-        numbers: Vec::with_capacity(lines.len()),
-        lines: Vec::with_capacity(lines.len()),
-    };
+    let mut kept = Kept { numbers: Vec::with_capacity(lines.len()), lines: Vec::with_capacity(lines.len()) };
     for (index, number) in lines.iter().enumerate() {
         let keep = match worth[index] {
             Worth::Missing => false,
@@ -162,10 +154,7 @@ fn collect(removed: &[bool], added: &[bool]) -> Vec<Edit> {
         let original_end = run_end(removed, original);
         let side_end = run_end(added, side);
         if original_end > original || side_end > side {
-            edits.push(Edit {
-                original: original..original_end,
-                side: side..side_end,
-            });
+            edits.push(Edit { original: original..original_end, side: side..side_end });
         }
         if original_end == removed.len() || side_end == added.len() {
             debug_assert_eq!(removed.len() - original_end, added.len() - side_end);

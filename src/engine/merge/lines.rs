@@ -80,12 +80,7 @@ pub(super) fn number(
     let mut numbering = Numbering::of_original(original.0, original.1);
     let local = numbering.number(local.0, local.1);
     let server = numbering.number(server.0, server.1);
-    Numbered {
-        original: numbering.original_numbers,
-        local,
-        server,
-        distinct: numbering.known.len(),
-    }
+    Numbered { original: numbering.original_numbers, local, server, distinct: numbering.known.len() }
 }
 
 /// Lines seen so far. The map's hash is keyed, so that texts made to collide do not.
@@ -105,22 +100,14 @@ impl<'t> Numbering<'t> {
         let mut places: Vec<(u32, bool)> = Vec::new();
         for line in 0..table.count() {
             let next = known.len() as u32;
-            let number = *known
-                .entry(&original[table.bytes(line..line + 1)])
-                .or_insert(next);
+            let number = *known.entry(&original[table.bytes(line..line + 1)]).or_insert(next);
             match places.get_mut(number as usize) {
                 Some(place) => place.1 = false,
                 None => places.push((line as u32, true)),
             }
             original_numbers.push(number);
         }
-        Numbering {
-            known,
-            original,
-            table,
-            original_numbers,
-            places,
-        }
+        Numbering { known, original, table, original_numbers, places }
     }
 
     /// Most lines of a side stand in the original too, and in the same order: the line behind the one

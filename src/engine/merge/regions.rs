@@ -39,13 +39,7 @@ pub struct Region {
 
 /// Takes time in proportion to the number of edits and of the lines in conflict.
 pub(super) fn regions(texts: &Numbered, local_edits: &[Edit], server_edits: &[Edit]) -> Vec<Region> {
-    let mut builder = Builder {
-        texts,
-        regions: Vec::new(),
-        original: 0,
-        local: 0,
-        server: 0,
-    };
+    let mut builder = Builder { texts, regions: Vec::new(), original: 0, local: 0, server: 0 };
     let mut local_edits = local_edits.iter().peekable();
     let mut server_edits = server_edits.iter().peekable();
     loop {

@@ -25,11 +25,7 @@ pub struct Labels<'l> {
 
 impl Default for Labels<'_> {
     fn default() -> Self {
-        Labels {
-            original: "original",
-            local: "local",
-            server: "server",
-        }
+        Labels { original: "original", local: "local", server: "server" }
     }
 }
 
@@ -38,8 +34,7 @@ const MARKER_LENGTH: usize = 7;
 impl<T: AsRef<[u8]>> Merge<T> {
     /// The merged text, where no region is a conflict.
     pub fn clean_text(&self) -> Option<Vec<u8>> {
-        self.is_clean()
-            .then(|| self.render(|_, region| region.default_take().unwrap_or(Take::Original)))
+        self.is_clean().then(|| self.render(|_, region| region.default_take().unwrap_or(Take::Original)))
     }
 
     /// A text of what is chosen for each region. `choose` gets the region's place in [`Merge::regions`], and
@@ -87,11 +82,7 @@ impl<T: AsRef<[u8]>> Merge<T> {
         for which in [Which::Original, Which::Local, Which::Server] {
             let text = self.text(which);
             if let Some(at) = text.iter().position(|byte| *byte == b'\n') {
-                return if text[..at].ends_with(b"\r") {
-                    b"\r\n"
-                } else {
-                    b"\n"
-                };
+                return if text[..at].ends_with(b"\r") { b"\r\n" } else { b"\n" };
             }
         }
         b"\n"
@@ -106,15 +97,8 @@ struct Output<'m, T> {
 
 impl<'m, T: AsRef<[u8]>> Output<'m, T> {
     fn new(merge: &'m Merge<T>) -> Self {
-        let size = merge
-            .text(Which::Local)
-            .len()
-            .max(merge.text(Which::Server).len());
-        Output {
-            merge,
-            bytes: Vec::with_capacity(size),
-            line_ending: merge.line_ending(),
-        }
+        let size = merge.text(Which::Local).len().max(merge.text(Which::Server).len());
+        Output { merge, bytes: Vec::with_capacity(size), line_ending: merge.line_ending() }
     }
 
     fn take(&mut self, region: &Region, take: Take) {
@@ -138,10 +122,7 @@ impl<'m, T: AsRef<[u8]>> Output<'m, T> {
         self.end_line();
         self.bytes.extend(std::iter::repeat_n(mark as u8, MARKER_LENGTH));
         if !label.is_empty() {
-            let label: String = label
-                .chars()
-                .map(|c| if ends_line(c) { ' ' } else { c })
-                .collect();
+            let label: String = label.chars().map(|c| if ends_line(c) { ' ' } else { c }).collect();
             self.bytes.push(b' ');
             self.bytes.extend_from_slice(label.as_bytes());
         }

@@ -37,10 +37,7 @@ pub(super) fn search(first: &[u32], second: &[u32], mut found: impl FnMut(Found)
         origin: second.len() as i32 + 1,
         most_steps: power_near_sqrt(diagonals).max(FEWEST_STEPS) as i32,
     };
-    let whole = Area {
-        x: (0, first.len() as i32),
-        y: (0, second.len() as i32),
-    };
+    let whole = Area { x: (0, first.len() as i32), y: (0, second.len() as i32) };
     let mut todo = vec![(whole, Effort::Bounded)];
     while let Some((area, effort)) = todo.pop() {
         let area = search.without_equal_ends(area);
@@ -51,20 +48,8 @@ pub(super) fn search(first: &[u32], second: &[u32], mut found: impl FnMut(Found)
         } else {
             let cut = search.cut(&area, effort);
             let Area { x, y } = area;
-            todo.push((
-                Area {
-                    x: (cut.x, x.1),
-                    y: (cut.y, y.1),
-                },
-                cut.after,
-            ));
-            todo.push((
-                Area {
-                    x: (x.0, cut.x),
-                    y: (y.0, cut.y),
-                },
-                cut.before,
-            ));
+            todo.push((Area { x: (cut.x, x.1), y: (cut.y, y.1) }, cut.after));
+            todo.push((Area { x: (x.0, cut.x), y: (y.0, cut.y) }, cut.before));
         }
     }
 }
@@ -100,11 +85,7 @@ struct Front {
 
 impl Front {
     fn at(diagonal: i32) -> Front {
-        Front {
-            start: diagonal,
-            low: diagonal,
-            high: diagonal,
-        }
+        Front { start: diagonal, low: diagonal, high: diagonal }
     }
 
     /// One step further at both ends, but not out of the box. New neighbours are set to `unreached`.
@@ -186,12 +167,7 @@ impl Search<'_> {
                 let (x, run) = self.go_ahead(area, diagonal);
                 long_run |= run > LONG_RUN;
                 if meet_going_ahead && behind.has(diagonal) && self.backward(diagonal) <= x {
-                    return Cut {
-                        x,
-                        y: x - diagonal,
-                        before: Effort::Shortest,
-                        after: Effort::Shortest,
-                    };
+                    return Cut { x, y: x - diagonal, before: Effort::Shortest, after: Effort::Shortest };
                 }
             }
             behind.widen(&mut self.backward, self.origin, limits, i32::MAX);
@@ -199,12 +175,7 @@ impl Search<'_> {
                 let (x, run) = self.go_back(area, diagonal);
                 long_run |= run > LONG_RUN;
                 if !meet_going_ahead && ahead.has(diagonal) && x <= self.forward(diagonal) {
-                    return Cut {
-                        x,
-                        y: x - diagonal,
-                        before: Effort::Shortest,
-                        after: Effort::Shortest,
-                    };
+                    return Cut { x, y: x - diagonal, before: Effort::Shortest, after: Effort::Shortest };
                 }
             }
 
@@ -212,9 +183,8 @@ impl Search<'_> {
                 continue;
             }
             if long_run && steps > PATIENCE {
-                let cut = self
-                    .run_ahead(area, &ahead, steps)
-                    .or_else(|| self.run_behind(area, &behind, steps));
+                let cut =
+                    self.run_ahead(area, &ahead, steps).or_else(|| self.run_behind(area, &behind, steps));
                 if let Some(cut) = cut {
                     return cut;
                 }
@@ -274,12 +244,7 @@ impl Search<'_> {
                 && (1..=LONG_RUN).all(|back| self.equal(x - back, y - back))
             {
                 best = gain;
-                cut = Some(Cut {
-                    x,
-                    y,
-                    before: Effort::Shortest,
-                    after: Effort::Bounded,
-                });
+                cut = Some(Cut { x, y, before: Effort::Shortest, after: Effort::Bounded });
             }
         }
         cut
@@ -301,12 +266,7 @@ impl Search<'_> {
                 && (0..LONG_RUN).all(|ahead| self.equal(x + ahead, y + ahead))
             {
                 best = gain;
-                cut = Some(Cut {
-                    x,
-                    y,
-                    before: Effort::Bounded,
-                    after: Effort::Shortest,
-                });
+                cut = Some(Cut { x, y, before: Effort::Bounded, after: Effort::Shortest });
             }
         }
         cut
@@ -331,19 +291,9 @@ impl Search<'_> {
             }
         }
         if (area.x.1 + area.y.1) - near.0 < far.0 - (area.x.0 + area.y.0) {
-            Cut {
-                x: far.1,
-                y: far.0 - far.1,
-                before: Effort::Shortest,
-                after: Effort::Bounded,
-            }
+            Cut { x: far.1, y: far.0 - far.1, before: Effort::Shortest, after: Effort::Bounded }
         } else {
-            Cut {
-                x: near.1,
-                y: near.0 - near.1,
-                before: Effort::Bounded,
-                after: Effort::Shortest,
-            }
+            Cut { x: near.1, y: near.0 - near.1, before: Effort::Bounded, after: Effort::Shortest }
         }
     }
 }

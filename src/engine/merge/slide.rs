@@ -105,10 +105,6 @@ fn next_run(changed: &[bool], run: &Range<usize>) -> Option<Range<usize>> {
 fn previous_run(changed: &[bool], run: &Range<usize>) -> Range<usize> {
     // Both texts have the same number of equal lines before a run, so there is one to step over.
     let end = run.start.saturating_sub(1);
-    let length = changed[..end]
-        .iter()
-        .rev()
-        .take_while(|changed| **changed)
-        .count();
+    let length = changed[..end].iter().rev().take_while(|changed| **changed).count();
     end - length..end
 }

@@ -49,19 +49,13 @@ pub struct Limits {
 impl Default for Limits {
     /// 16 MiB and 500,000 lines.
     fn default() -> Self {
-        Limits {
-            max_bytes: 16 << 20,
-            max_lines: 500_000,
-        }
+        Limits { max_bytes: 16 << 20, max_lines: 500_000 }
     }
 }
 
 impl Limits {
     /// What the number types inside can count, whatever the caller allows.
-    const CEILING: Limits = Limits {
-        max_bytes: u32::MAX as usize - 1,
-        max_lines: 1 << 28,
-    };
+    const CEILING: Limits = Limits { max_bytes: u32::MAX as usize - 1, max_lines: 1 << 28 };
 }
 
 /// Why three texts are not merged. Permanent for these texts under these limits.
@@ -70,11 +64,7 @@ pub enum MergeError {
     #[error("{which:?} is not text: byte {at} is NUL")]
     NotText { which: Which, at: usize },
     #[error("{which:?} has {size_bytes} bytes, more than {max_bytes}")]
-    TooLarge {
-        which: Which,
-        size_bytes: usize,
-        max_bytes: usize,
-    },
+    TooLarge { which: Which, size_bytes: usize, max_bytes: usize },
     #[error("{which:?} has more than {max_lines} lines")]
     TooManyLines { which: Which, max_lines: usize },
 }
@@ -136,16 +126,11 @@ impl<T: AsRef<[u8]>> Merge<T> {
     }
 
     pub fn is_clean(&self) -> bool {
-        self.regions
-            .iter()
-            .all(|region| region.kind != RegionKind::Conflict)
+        self.regions.iter().all(|region| region.kind != RegionKind::Conflict)
     }
 
     pub fn conflict_count(&self) -> usize {
-        self.regions
-            .iter()
-            .filter(|region| region.kind == RegionKind::Conflict)
-            .count()
+        self.regions.iter().filter(|region| region.kind == RegionKind::Conflict).count()
     }
 
     pub fn text(&self, which: Which) -> &[u8] {
@@ -203,11 +188,7 @@ fn table(which: Which, text: &[u8], limits: Limits) -> Result<LineTable, MergeEr
     let max_bytes = limits.max_bytes.min(Limits::CEILING.max_bytes);
     let max_lines = limits.max_lines.min(Limits::CEILING.max_lines);
     if text.len() > max_bytes {
-        return Err(MergeError::TooLarge {
-            which,
-            size_bytes: text.len(),
-            max_bytes,
-        });
+        return Err(MergeError::TooLarge { which, size_bytes: text.len(), max_bytes });
     }
     // `contains` is much faster than `position`, and nearly always enough.
     if text.contains(&0)

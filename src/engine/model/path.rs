@@ -114,9 +114,7 @@ pub fn is_location_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= 64
         && !name.starts_with(['-', '.'])
-        && name
-            .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && name.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 #[cfg(test)]
@@ -130,10 +128,7 @@ mod tests {
     #[test]
     fn parses_and_splits() {
         assert_eq!(path("/a//b/").as_bytes(), b"a/b");
-        assert_eq!(
-            path("a/b").split_last(),
-            Some((path("a"), Name::new(b"b").unwrap()))
-        );
+        assert_eq!(path("a/b").split_last(), Some((path("a"), Name::new(b"b").unwrap())));
         assert_eq!(path("a").split_last(), Some((path(""), Name::new(b"a").unwrap())));
         assert_eq!(path("").split_last(), None);
         assert!(LocPath::parse(b"a/../b").is_err());

@@ -357,11 +357,7 @@ pub enum Selection {
     /// Each one by its path.
     Paths(Vec<Target>),
     /// All under a folder that match a glob on the path below it, and are of a kind.
-    Under {
-        folder: Target,
-        pattern: Option<Vec<u8>>,
-        kind: Option<ConflictKind>,
-    },
+    Under { folder: Target, pattern: Option<Vec<u8>>, kind: Option<ConflictKind> },
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]

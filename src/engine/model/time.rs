@@ -11,10 +11,7 @@ impl Time {
 
     /// What lies outside the range is taken to its end.
     pub fn new(secs: i64, nanos: u32) -> Time {
-        Time(
-            secs.saturating_mul(1_000_000_000)
-                .saturating_add(i64::from(nanos)),
-        )
+        Time(secs.saturating_mul(1_000_000_000).saturating_add(i64::from(nanos)))
     }
 
     pub fn secs(self) -> i64 {
@@ -29,10 +26,7 @@ impl Time {
 impl std::ops::Add<std::time::Duration> for Time {
     type Output = Time;
     fn add(self, d: std::time::Duration) -> Time {
-        Time(
-            self.0
-                .saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)),
-        )
+        Time(self.0.saturating_add(i64::try_from(d.as_nanos()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -53,11 +47,7 @@ impl Time {
         let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
         let month_from_march = (5 * day_of_year + 2) / 153;
         let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
-        let month = if month_from_march < 10 {
-            month_from_march + 3
-        } else {
-            month_from_march - 9
-        };
+        let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
         let year = year_of_era + era * 400 + i64::from(month <= 2);
         (year, month as u32, day as u32)
     }

@@ -49,11 +49,7 @@ pub fn count(store: &Store, tree: &Tree, id: ItemId) -> Count {
     let mut count = Count::default();
     let mut stack = vec![id];
     while let Some(id) = stack.pop() {
-        let Some(live) = tree
-            .item(id)
-            .and_then(|i| i.entry.as_ref())
-            .and_then(|e| tree.node(e.node))
-        else {
+        let Some(live) = tree.item(id).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node)) else {
             continue;
         };
         match live.row.kind {
@@ -96,10 +92,7 @@ fn is_evictable(tree: &Tree, id: ItemId) -> bool {
         && item.conflict.is_none()
         && item.server == ServerSide::AsBase
         && node.row.content.is_some()
-        && item
-            .base
-            .as_deref()
-            .is_some_and(|b| b.content == node.row.content)
+        && item.base.as_deref().is_some_and(|b| b.content == node.row.content)
         && !tree.is_pinned(id)
 }
 
@@ -131,11 +124,7 @@ pub fn evict(store: &Store, id: ItemId) -> Result<u64, StoreError> {
                 if !is_evictable(tx.tree(), *id) {
                     continue;
                 }
-                let content = tx
-                    .tree()
-                    .item(*id)
-                    .and_then(|i| i.base.as_deref())
-                    .and_then(|b| b.content);
+                let content = tx.tree().item(*id).and_then(|i| i.base.as_deref()).and_then(|b| b.content);
                 let Some(content) = content.and_then(|c| tx.content(c)) else {
                     continue;
                 };

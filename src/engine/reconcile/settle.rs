@@ -54,11 +54,7 @@ pub fn settle(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         Verdict::TakeCreation => take_creation(tx, id),
         Verdict::TakeRemoval => take_removal(tx, id),
         Verdict::Agree => agree(tx, id),
-        Verdict::Merge {
-            take,
-            agree,
-            conflict,
-        } => merge(tx, id, take, agree, conflict),
+        Verdict::Merge { take, agree, conflict } => merge(tx, id, take, agree, conflict),
         Verdict::Conflict(kind) => hold(tx, id, kind),
     };
     tx.relog(id);
@@ -72,19 +68,11 @@ fn is_open_for_writing(tree: &Tree, item: &Item) -> bool {
 
 pub fn facts(tx: &Tx<'_>, item: &Item) -> Facts {
     let tree = tx.tree();
-    let node = item
-        .entry
-        .as_ref()
-        .and_then(|e| tree.node(e.node))
-        .map(|live| &live.row);
+    let node = item.entry.as_ref().and_then(|e| tree.node(e.node)).map(|live| &live.row);
     let base = item.base.as_deref();
     let server = tree.server_state(item);
-    let mut facts = Facts {
-        base: base.is_some(),
-        local: node.is_some(),
-        server: server.is_some(),
-        ..Facts::default()
-    };
+    let mut facts =
+        Facts { base: base.is_some(), local: node.is_some(), server: server.is_some(), ..Facts::default() };
     facts.here = match (base, node) {
         (Some(_), Some(_)) => crate::store::pending::aspects(tree, item),
         _ => Aspects::empty(),
@@ -132,9 +120,7 @@ pub fn is_folder_there(tree: &Tree, item: &Item) -> bool {
     match &item.server {
         ServerSide::AsBase => true,
         ServerSide::Gone => false,
-        ServerSide::At(_) => tree
-            .server_state(item)
-            .is_some_and(|s| s.meta.kind == Kind::Folder),
+        ServerSide::At(_) => tree.server_state(item).is_some_and(|s| s.meta.kind == Kind::Folder),
     }
 }
 
@@ -171,11 +157,7 @@ pub fn state_aspects(base: &State, server: &State) -> Aspects {
 fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Aspects {
     let mut same = Aspects::all() - node_aspects(node, server);
     if node.kind == Kind::File && server.meta.kind == Kind::File {
-        let digest = |id| {
-            tx.content(id)
-                .filter(|c| c.is_sealed() && c.is_whole())
-                .and_then(|c| c.digest())
-        };
+        let digest = |id| tx.content(id).filter(|c| c.is_sealed() && c.is_whole()).and_then(|c| c.digest());
         let equal = match (node.content, server.content) {
             (a, b) if a == b => true,
             (None, Some(_)) => server.meta.size == 0,
@@ -185,10 +167,7 @@ fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Aspects {
         same.set(Aspects::CONTENT, equal);
     }
     let place = tx.tree().place(item, Side::Local);
-    same.set(
-        Aspects::PLACE,
-        place == server.parent.map(|p| (p, server.name.clone())),
-    );
+    same.set(Aspects::PLACE, place == server.parent.map(|p| (p, server.name.clone())));
     same
 }
 
@@ -225,9 +204,7 @@ fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option
         b.meta.kind == Kind::File
             && b.content != server.content
             && b.meta.size == server.meta.size
-            && b.content
-                .and_then(|id| tx.content(id))
-                .is_some_and(|c| c.is_whole())
+            && b.content.and_then(|id| tx.content(id)).is_some_and(|c| c.is_whole())
     });
     like_local || like_base
 }
@@ -245,13 +222,7 @@ fn hold(tx: &mut Tx<'_>, id: ItemId, kind: ConflictKind) -> Settled {
         Some(conflict) => (conflict.id, conflict.since),
         None => (ConflictId(tx.new_id()), tx.now()),
     };
-    tx.edit_item(id, |item| {
-        item.conflict = Some(Box::new(Conflict {
-            id: conflict,
-            kind,
-            since,
-        }))
-    });
+    tx.edit_item(id, |item| item.conflict = Some(Box::new(Conflict { id: conflict, kind, since })));
     tx.happened(id, format!("conflict: {}", kind.word()));
     Settled::Conflict
 }
@@ -310,12 +281,7 @@ fn agree(tx: &mut Tx<'_>, id: ItemId) -> Settled {
 }
 
 fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
-    let Some(state) = tx
-        .tree()
-        .item(id)
-        .and_then(|i| tx.tree().server_state(i))
-        .cloned()
-    else {
+    let Some(state) = tx.tree().item(id).and_then(|i| tx.tree().server_state(i)).cloned() else {
         return Settled::Done;
     };
     let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
@@ -323,21 +289,14 @@ fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     };
     if let Some(other) = tx.tree().child(parent, state.name.as_bytes()) {
         // It is to go, or waits for a decision: the name is not free yet.
-        let goes = tx
-            .tree()
-            .item(other)
-            .is_some_and(|o| o.server == ServerSide::Gone);
+        let goes = tx.tree().item(other).is_some_and(|o| o.server == ServerSide::Gone);
         if goes {
             return Settled::Later;
         }
         return take_name(tx, id, other);
     }
     let node = new_node(tx, &state);
-    let entry = Entry {
-        parent,
-        name: state.name.clone(),
-        node,
-    };
+    let entry = Entry { parent, name: state.name.clone(), node };
     tx.edit_item(id, |item| {
         item.entry = Some(entry);
         item.base = Some(Box::new(state.clone()));
@@ -367,10 +326,7 @@ fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     let Some(entry) = tx.tree().item(id).and_then(|i| i.entry.clone()) else {
         return Settled::Done;
     };
-    let has_children = tx
-        .tree()
-        .node(entry.node)
-        .is_some_and(|live| !live.children.is_empty());
+    let has_children = tx.tree().node(entry.node).is_some_and(|live| !live.children.is_empty());
     if has_children {
         // What is changed or new in it keeps it until it is settled.
         return Settled::Later;
@@ -425,11 +381,8 @@ fn merge(
         let mut state = server;
         // Where both have the same bytes, ours are the ones that are here.
         if agree.contains(Aspects::CONTENT)
-            && let Some(content) = item
-                .entry
-                .as_ref()
-                .and_then(|e| tx.tree().node(e.node))
-                .map(|l| l.row.content)
+            && let Some(content) =
+                item.entry.as_ref().and_then(|e| tx.tree().node(e.node)).map(|l| l.row.content)
         {
             state.content = content;
         }
@@ -468,11 +421,7 @@ fn overlay(state: &mut State, from: &State, aspects: Aspects) {
         state.content = from.content;
         // Mode and attributes are respects of their own, and may be what conflicts.
         let (mode, xattrs) = (state.meta.mode, state.meta.xattrs.take());
-        state.meta = Meta {
-            mode,
-            xattrs,
-            ..from.meta.clone()
-        };
+        state.meta = Meta { mode, xattrs, ..from.meta.clone() };
     }
 }
 
@@ -499,20 +448,12 @@ fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
     let Some(parent) = local_folder(tree, parent_item) else {
         // The folder it was moved into is not here (yet), or was removed here.
         let removed = tree.item(parent_item).is_some_and(|p| p.base.is_some());
-        return if removed {
-            Placed::Conflict(ConflictKind::Name)
-        } else {
-            Placed::Later
-        };
+        return if removed { Placed::Conflict(ConflictKind::Name) } else { Placed::Later };
     };
     if tree.lies_in(parent_item, id, Side::Local) {
         return Placed::Conflict(ConflictKind::Cycle);
     }
-    let entry = Entry {
-        parent,
-        name: server.name.clone(),
-        node: old.node,
-    };
+    let entry = Entry { parent, name: server.name.clone(), node: old.node };
     match tree.child(parent, server.name.as_bytes()) {
         Some(other) if other == id => {}
         Some(other) => {
@@ -530,10 +471,7 @@ fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
             let Some(other_entry) = occupant.entry.clone() else {
                 return Placed::Later;
             };
-            let aside = Entry {
-                node: other_entry.node,
-                ..old.clone()
-            };
+            let aside = Entry { node: other_entry.node, ..old.clone() };
             tx.edit_item(other, |item| item.entry = Some(aside));
             tx.edit_item(id, |item| item.entry = Some(entry.clone()));
             tx.relog(other);
@@ -567,10 +505,7 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
     };
     if take.contains(Aspects::CONTENT) {
         let old = tree.node(entry.node).map(|live| live.row.clone());
-        if tree
-            .node(entry.node)
-            .is_some_and(|live| !live.children.is_empty())
-        {
+        if tree.node(entry.node).is_some_and(|live| !live.children.is_empty()) {
             return false;
         }
         let node = new_node(tx, &server);
@@ -586,10 +521,7 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
                 }
             });
         }
-        let entry_now = Entry {
-            node,
-            ..entry.clone()
-        };
+        let entry_now = Entry { node, ..entry.clone() };
         tx.edit_item(id, |item| item.entry = Some(entry_now));
         tx.invalidate_entry(entry.parent, &entry.name);
         tx.invalidate_node(entry.node);
@@ -619,9 +551,7 @@ fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
 /// The local node of a folder item.
 pub fn local_folder(tree: &Tree, folder: ItemId) -> Option<NodeId> {
     let entry = tree.item(folder)?.entry.as_ref()?;
-    tree.node(entry.node)
-        .filter(|live| live.row.kind == Kind::Folder)
-        .map(|live| live.row.id)
+    tree.node(entry.node).filter(|live| live.row.kind == Kind::Folder).map(|live| live.row.id)
 }
 
 /// A node that looks like a state of the server.
@@ -630,11 +560,7 @@ pub fn new_node(tx: &mut Tx<'_>, state: &State) -> NodeId {
     let (uid, gid) = tx.owner();
     let now = tx.now();
     let meta = &state.meta;
-    let mtime = if meta.kind == Kind::Folder {
-        now
-    } else {
-        meta.mtime
-    };
+    let mtime = if meta.kind == Kind::Folder { now } else { meta.mtime };
     tx.put_node(Node {
         id,
         kind: meta.kind,

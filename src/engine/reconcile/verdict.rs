@@ -85,11 +85,7 @@ pub fn reconcile(facts: &Facts) -> Verdict {
         (true, false, true) if facts.there.contains(Aspects::PLACE) => {
             Verdict::Conflict(ConflictKind::DeleteMove)
         }
-        (true, false, true) => Verdict::Merge {
-            take: Aspects::empty(),
-            agree: facts.there,
-            conflict: None,
-        },
+        (true, false, true) => Verdict::Merge { take: Aspects::empty(), agree: facts.there, conflict: None },
         (true, true, true) => both_have(facts),
     }
 }
@@ -133,11 +129,7 @@ fn both_have(facts: &Facts) -> Verdict {
     } else {
         Some(ConflictKind::Metadata)
     };
-    Verdict::Merge {
-        take: facts.there - facts.here,
-        agree,
-        conflict,
-    }
+    Verdict::Merge { take: facts.there - facts.here, agree, conflict }
 }
 
 #[cfg(test)]
@@ -147,22 +139,11 @@ mod tests {
     const NONE: Aspects = Aspects::empty();
 
     fn known(here: Aspects, there: Aspects) -> Facts {
-        Facts {
-            base: true,
-            local: true,
-            server: true,
-            here,
-            there,
-            ..Facts::default()
-        }
+        Facts { base: true, local: true, server: true, here, there, ..Facts::default() }
     }
 
     fn merge(take: Aspects, agree: Aspects, conflict: Option<ConflictKind>) -> Verdict {
-        Verdict::Merge {
-            take,
-            agree,
-            conflict,
-        }
+        Verdict::Merge { take, agree, conflict }
     }
 
     #[test]
@@ -179,34 +160,19 @@ mod tests {
     #[test]
     fn different_respects_merge() {
         let facts = known(Aspects::PLACE, Aspects::CONTENT | Aspects::MODE);
-        assert_eq!(
-            reconcile(&facts),
-            merge(Aspects::CONTENT | Aspects::MODE, NONE, None)
-        );
+        assert_eq!(reconcile(&facts), merge(Aspects::CONTENT | Aspects::MODE, NONE, None));
     }
 
     #[test]
     fn the_same_respect_conflicts_and_the_others_are_taken() {
         let c = Aspects::CONTENT;
-        assert_eq!(
-            reconcile(&known(c, c)),
-            merge(NONE, NONE, Some(ConflictKind::EditEdit))
-        );
+        assert_eq!(reconcile(&known(c, c)), merge(NONE, NONE, Some(ConflictKind::EditEdit)));
         let facts = known(c, c | Aspects::PLACE);
-        assert_eq!(
-            reconcile(&facts),
-            merge(Aspects::PLACE, NONE, Some(ConflictKind::EditEdit))
-        );
+        assert_eq!(reconcile(&facts), merge(Aspects::PLACE, NONE, Some(ConflictKind::EditEdit)));
         let p = Aspects::PLACE;
-        assert_eq!(
-            reconcile(&known(p, p)),
-            merge(NONE, NONE, Some(ConflictKind::MoveMove))
-        );
+        assert_eq!(reconcile(&known(p, p)), merge(NONE, NONE, Some(ConflictKind::MoveMove)));
         let m = Aspects::MODE;
-        assert_eq!(
-            reconcile(&known(m, m)),
-            merge(NONE, NONE, Some(ConflictKind::Metadata))
-        );
+        assert_eq!(reconcile(&known(m, m)), merge(NONE, NONE, Some(ConflictKind::Metadata)));
         let t = Aspects::TIMES;
         assert_eq!(reconcile(&known(t, t)), merge(NONE, t, None));
     }
@@ -214,110 +180,48 @@ mod tests {
     #[test]
     fn equal_is_no_conflict() {
         let c = Aspects::CONTENT;
-        let facts = Facts {
-            same: c,
-            ..known(c, c)
-        };
+        let facts = Facts { same: c, ..known(c, c) };
         assert_eq!(reconcile(&facts), merge(NONE, c, None));
-        let facts = Facts {
-            unsure: true,
-            ..known(c, c)
-        };
+        let facts = Facts { unsure: true, ..known(c, c) };
         assert_eq!(reconcile(&facts), Verdict::Compare);
     }
 
     #[test]
     fn absence_against_edits() {
-        let gone_there = |here| Facts {
-            base: true,
-            local: true,
-            here,
-            ..Facts::default()
-        };
+        let gone_there = |here| Facts { base: true, local: true, here, ..Facts::default() };
         assert_eq!(reconcile(&gone_there(NONE)), Verdict::TakeRemoval);
         assert_eq!(reconcile(&gone_there(Aspects::MODE)), Verdict::TakeRemoval);
-        assert_eq!(
-            reconcile(&gone_there(Aspects::CONTENT)),
-            Verdict::Conflict(ConflictKind::EditDelete)
-        );
-        assert_eq!(
-            reconcile(&gone_there(Aspects::PLACE)),
-            Verdict::Conflict(ConflictKind::MoveDelete)
-        );
-        let gone_here = |there| Facts {
-            base: true,
-            server: true,
-            there,
-            ..Facts::default()
-        };
+        assert_eq!(reconcile(&gone_there(Aspects::CONTENT)), Verdict::Conflict(ConflictKind::EditDelete));
+        assert_eq!(reconcile(&gone_there(Aspects::PLACE)), Verdict::Conflict(ConflictKind::MoveDelete));
+        let gone_here = |there| Facts { base: true, server: true, there, ..Facts::default() };
         assert_eq!(reconcile(&gone_here(NONE)), Verdict::Quiet);
-        assert_eq!(
-            reconcile(&gone_here(Aspects::CONTENT)),
-            Verdict::Conflict(ConflictKind::DeleteEdit)
-        );
-        assert_eq!(
-            reconcile(&gone_here(Aspects::PLACE)),
-            Verdict::Conflict(ConflictKind::DeleteMove)
-        );
-        assert_eq!(
-            reconcile(&gone_here(Aspects::MODE)),
-            merge(NONE, Aspects::MODE, None)
-        );
-        let facts = Facts {
-            base: true,
-            ..Facts::default()
-        };
+        assert_eq!(reconcile(&gone_here(Aspects::CONTENT)), Verdict::Conflict(ConflictKind::DeleteEdit));
+        assert_eq!(reconcile(&gone_here(Aspects::PLACE)), Verdict::Conflict(ConflictKind::DeleteMove));
+        assert_eq!(reconcile(&gone_here(Aspects::MODE)), merge(NONE, Aspects::MODE, None));
+        let facts = Facts { base: true, ..Facts::default() };
         assert_eq!(reconcile(&facts), Verdict::Agree);
     }
 
     #[test]
     fn both_created() {
-        let both = Facts {
-            local: true,
-            server: true,
-            ..Facts::default()
-        };
+        let both = Facts { local: true, server: true, ..Facts::default() };
         assert_eq!(reconcile(&both), Verdict::Conflict(ConflictKind::CreateCreate));
         assert_eq!(reconcile(&Facts { folder: true, ..both }), Verdict::Agree);
-        assert_eq!(
-            reconcile(&Facts {
-                same: Aspects::CONTENT,
-                ..both
-            }),
-            Verdict::Agree
-        );
+        assert_eq!(reconcile(&Facts { same: Aspects::CONTENT, ..both }), Verdict::Agree);
         assert_eq!(reconcile(&Facts { unsure: true, ..both }), Verdict::Compare);
-        let facts = Facts {
-            folder: true,
-            other_kind: true,
-            ..both
-        };
+        let facts = Facts { folder: true, other_kind: true, ..both };
         assert_eq!(reconcile(&facts), Verdict::Conflict(ConflictKind::CreateCreate));
     }
 
     #[test]
     fn a_folder_removed_under_a_new_file() {
-        let here = Facts {
-            local: true,
-            folder_gone_there: true,
-            ..Facts::default()
-        };
+        let here = Facts { local: true, folder_gone_there: true, ..Facts::default() };
         assert_eq!(reconcile(&here), Verdict::Conflict(ConflictKind::EditDelete));
         let folder = Facts { folder: true, ..here };
         assert_eq!(reconcile(&folder), Verdict::Conflict(ConflictKind::EditDelete));
-        let moved_in = Facts {
-            folder_gone_there: true,
-            ..known(Aspects::PLACE, NONE)
-        };
-        assert_eq!(
-            reconcile(&moved_in),
-            merge(NONE, NONE, Some(ConflictKind::MoveDelete))
-        );
-        let there = Facts {
-            server: true,
-            folder_gone_here: true,
-            ..Facts::default()
-        };
+        let moved_in = Facts { folder_gone_there: true, ..known(Aspects::PLACE, NONE) };
+        assert_eq!(reconcile(&moved_in), merge(NONE, NONE, Some(ConflictKind::MoveDelete)));
+        let there = Facts { server: true, folder_gone_here: true, ..Facts::default() };
         assert_eq!(reconcile(&there), Verdict::Conflict(ConflictKind::DeleteEdit));
     }
 }

@@ -40,10 +40,7 @@ pub(super) struct Batch {
 
 impl Batch {
     pub fn after(seq: u64) -> Batch {
-        Batch {
-            seq,
-            ..Batch::default()
-        }
+        Batch { seq, ..Batch::default() }
     }
 
     pub fn add(&mut self, seq: u64, deltas: Vec<Delta>, sync: Vec<ContentId>, garbage: Vec<ContentId>) {
@@ -88,11 +85,7 @@ struct State {
 
 impl Committer {
     pub(super) fn new(background: bool) -> Committer {
-        Committer {
-            background,
-            state: Mutex::default(),
-            wake: Condvar::new(),
-        }
+        Committer { background, state: Mutex::default(), wake: Condvar::new() }
     }
 
     pub fn is_background(&self) -> bool {
@@ -163,13 +156,7 @@ impl Shared {
             .contents
             .sync(&contents)
             .map_err(StoreError::from)
-            .and_then(|()| {
-                if rows.is_empty() {
-                    Ok(())
-                } else {
-                    database.commit(&rows, batch.seq)
-                }
-            });
+            .and_then(|()| if rows.is_empty() { Ok(()) } else { database.commit(&rows, batch.seq) });
         if let Err(error) = committed {
             // Nothing is lost: the records stand in the journal, and are gathered again under
             // those that came meanwhile.
@@ -208,10 +195,7 @@ impl Shared {
                 if !tree.is_referred(id) {
                     freed.extend(self.contents.discard(id));
                 } else if let Some(content) = self.contents.get(id) {
-                    batch.rows.insert(
-                        Key::Content(id),
-                        Delta::Content(id, Some(Box::new(content.row()))),
-                    );
+                    batch.rows.insert(Key::Content(id), Delta::Content(id, Some(Box::new(content.row()))));
                 }
             }
         }
@@ -226,9 +210,7 @@ impl Shared {
 /// Starts the thread that commits. It ends with the store.
 pub(super) fn start(shared: &Arc<Shared>) -> Result<(), StoreError> {
     let weak = Arc::downgrade(shared);
-    std::thread::Builder::new()
-        .name("commit".into())
-        .spawn(move || run(&weak))?;
+    std::thread::Builder::new().name("commit".into()).spawn(move || run(&weak))?;
     Ok(())
 }
 
@@ -238,10 +220,7 @@ fn run(shared: &Weak<Shared>) {
         let stop = {
             let mut state = shared.committer.state.lock();
             if !state.work && !state.stop {
-                shared
-                    .committer
-                    .wake
-                    .wait_for(&mut state, Duration::from_millis(500));
+                shared.committer.wake.wait_for(&mut state, Duration::from_millis(500));
             }
             if state.work && !state.hurry && !state.stop {
                 shared.committer.wake.wait_for(&mut state, GATHER);

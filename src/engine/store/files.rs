@@ -44,10 +44,7 @@ struct Unsynced {
 impl Unsynced {
     /// What an earlier run left may not be on the disk.
     fn new() -> Unsynced {
-        Unsynced {
-            done: AtomicU64::new(1),
-            synced: AtomicU64::new(0),
-        }
+        Unsynced { done: AtomicU64::new(1), synced: AtomicU64::new(0) }
     }
 
     fn mark(&self) {
@@ -80,11 +77,7 @@ impl DirFiles {
         DirBuilder::new().recursive(true).mode(0o700).create(&path)?;
         let content = File::open(&path)?;
         File::open(dir)?.sync_all()?;
-        Ok(DirFiles {
-            content,
-            names: (0..256).map(|_| Unsynced::new()).collect(),
-            folders: Unsynced::new(),
-        })
+        Ok(DirFiles { content, names: (0..256).map(|_| Unsynced::new()).collect(), folders: Unsynced::new() })
     }
 
     fn open_at(&self, path: &str, flags: OFlags) -> io::Result<File> {
@@ -109,8 +102,7 @@ impl DirFiles {
         for file in files {
             let number = file.number();
             self.names[slot(number)].sync_with(|| {
-                self.open_at(&folder_of(number), OFlags::RDONLY | OFlags::DIRECTORY)?
-                    .sync_all()
+                self.open_at(&folder_of(number), OFlags::RDONLY | OFlags::DIRECTORY)?.sync_all()
             })?;
         }
         self.folders.sync_with(|| self.content.sync_all())
@@ -163,11 +155,7 @@ impl Files for DirFiles {
             };
             for entry in rustix::fs::Dir::read_from(&dir)? {
                 let name = entry?;
-                let number = name
-                    .file_name()
-                    .to_str()
-                    .ok()
-                    .and_then(|n| u64::from_str_radix(n, 16).ok());
+                let number = name.file_name().to_str().ok().and_then(|n| u64::from_str_radix(n, 16).ok());
                 // What is not named as here is not ours.
                 numbers.extend(number.filter(|&number| {
                     slot(number) == folder as usize
@@ -184,25 +172,13 @@ impl Files for DirFiles {
     }
 
     fn sync(&self, files: &[Arc<dyn StoreFile>]) -> io::Result<()> {
-        if files.len() < MANY_FILES {
-            self.sync_each(files)
-        } else {
-            self.sync_all()
-        }
+        if files.len() < MANY_FILES { self.sync_each(files) } else { self.sync_all() }
     }
 
     fn space(&self) -> io::Result<(u64, u64, u64)> {
         let stat = rustix::fs::fstatvfs(&self.content)?;
-        let block = if stat.f_frsize == 0 {
-            stat.f_bsize
-        } else {
-            stat.f_frsize
-        };
-        Ok((
-            stat.f_blocks.saturating_mul(block),
-            stat.f_bavail.saturating_mul(block),
-            block,
-        ))
+        let block = if stat.f_frsize == 0 { stat.f_bsize } else { stat.f_frsize };
+        Ok((stat.f_blocks.saturating_mul(block), stat.f_bavail.saturating_mul(block), block))
     }
 }
 
@@ -223,9 +199,7 @@ fn path_of(number: u64) -> String {
 }
 
 fn ours(file: &dyn StoreFile) -> io::Result<&DirFile> {
-    file.as_any()
-        .downcast_ref()
-        .ok_or_else(|| io::Error::other("a content file of another store"))
+    file.as_any().downcast_ref().ok_or_else(|| io::Error::other("a content file of another store"))
 }
 
 /// One open content file.
@@ -280,28 +254,15 @@ impl StoreFile for DirFile {
         if range.is_empty() {
             return Ok(());
         }
-        let flags = if keep_size {
-            FallocateFlags::KEEP_SIZE
-        } else {
-            FallocateFlags::empty()
-        };
-        Ok(rustix::fs::fallocate(
-            &self.file,
-            flags,
-            range.start,
-            range.end - range.start,
-        )?)
+        let flags = if keep_size { FallocateFlags::KEEP_SIZE } else { FallocateFlags::empty() };
+        Ok(rustix::fs::fallocate(&self.file, flags, range.start, range.end - range.start)?)
     }
 
     fn seek(&self, offset: u64, data: bool) -> io::Result<Option<u64>> {
         if i64::try_from(offset).is_err() {
             return Ok(None);
         }
-        let to = if data {
-            SeekFrom::Data(offset)
-        } else {
-            SeekFrom::Hole(offset)
-        };
+        let to = if data { SeekFrom::Data(offset) } else { SeekFrom::Hole(offset) };
         match rustix::fs::seek(&self.file, to) {
             Ok(at) => Ok(Some(at)),
             Err(Errno::NXIO) => Ok(None),

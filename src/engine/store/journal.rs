@@ -118,18 +118,11 @@ impl FileJournal {
 
     /// The segment to append to, its end clean.
     fn writable(&mut self) -> Result<&mut Current, StoreError> {
-        if self
-            .current
-            .as_ref()
-            .is_none_or(|current| !current.torn && current.end > self.segment_bytes)
-        {
+        if self.current.as_ref().is_none_or(|current| !current.torn && current.end > self.segment_bytes) {
             let fresh = self.start_segment()?;
             self.current = Some(fresh);
         }
-        let current = self
-            .current
-            .as_mut()
-            .expect("a segment was started where there was none");
+        let current = self.current.as_mut().expect("a segment was started where there was none");
         if current.torn {
             current.file.set_len(current.end)?;
             current.torn = false;
@@ -154,11 +147,7 @@ impl FileJournal {
         }
         self.next_number += 1;
         self.segments.push_back(Segment { number, last_seq: 0 });
-        Ok(Current {
-            file,
-            end: HEADER_BYTES as u64,
-            torn: false,
-        })
+        Ok(Current { file, end: HEADER_BYTES as u64, torn: false })
     }
 
     /// Puts the record into `self.record`, in one piece for one write.
@@ -205,19 +194,13 @@ impl FileJournal {
         if at == bytes.len() {
             return Ok(false);
         }
-        OpenOptions::new()
-            .write(true)
-            .open(self.path(number))?
-            .set_len(at as u64)?;
+        OpenOptions::new().write(true).open(self.path(number))?.set_len(at as u64)?;
         Ok(true)
     }
 
     fn not_understood(&self, number: u64, seq: u64, detail: &str) -> StoreError {
         let path = self.path(number);
-        StoreError::Damaged(format!(
-            "record {seq} of {} cannot be understood: {detail}",
-            path.display()
-        ))
+        StoreError::Damaged(format!("record {seq} of {} cannot be understood: {detail}", path.display()))
     }
 
     /// Whether the segment was written by this run of the machine.
@@ -252,9 +235,7 @@ impl FileJournal {
 impl Journal for FileJournal {
     fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
         if !self.found.is_empty() {
-            return Err(StoreError::Io(io::Error::other(
-                "the journal was not recovered before an append",
-            )));
+            return Err(StoreError::Io(io::Error::other("the journal was not recovered before an append")));
         }
         if seq <= self.last_seq {
             return Err(StoreError::Io(io::Error::other("a journal record out of order")));
@@ -270,10 +251,7 @@ impl Journal for FileJournal {
         if record.capacity() <= BUFFER_BYTES {
             self.record = record;
         }
-        self.segments
-            .back_mut()
-            .expect("the current segment is in the list")
-            .last_seq = seq;
+        self.segments.back_mut().expect("the current segment is in the list").last_seq = seq;
         Ok(())
     }
 
@@ -287,9 +265,7 @@ impl Journal for FileJournal {
         numbers.sort_unstable();
         for number in numbers {
             let bytes = fs::read(self.path(number))?;
-            let gap = segments
-                .back()
-                .is_some_and(|before: &Segment| before.number + 1 != number);
+            let gap = segments.back().is_some_and(|before: &Segment| before.number + 1 != number);
             stopped |= gap;
             if stopped || !self.is_ours(number, &bytes)? {
                 self.remove(number)?;

@@ -21,12 +21,8 @@ impl StoreLock {
     /// Makes the folder, for its owner only, where there is none, and locks it.
     pub fn take(dir: &Path) -> Result<StoreLock, StoreError> {
         DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(dir.join("lock"))?;
+        let file =
+            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(dir.join("lock"))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => Ok(StoreLock { _file: file }),
             Err(Errno::WOULDBLOCK) => Err(StoreError::InUse),
@@ -46,10 +42,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = dir.path().join("a/store");
         let held = StoreLock::take(&store).unwrap();
-        assert_eq!(
-            std::fs::metadata(&store).unwrap().permissions().mode() & 0o7777,
-            0o700
-        );
+        assert_eq!(std::fs::metadata(&store).unwrap().permissions().mode() & 0o7777, 0o700);
         assert!(matches!(StoreLock::take(&store), Err(StoreError::InUse)));
         drop(held);
         StoreLock::take(&store).unwrap();

@@ -33,10 +33,7 @@ struct Disk {
 
 impl Default for Disk {
     fn default() -> Disk {
-        Disk {
-            used: AtomicU64::new(0),
-            capacity: AtomicU64::new(u64::MAX),
-        }
+        Disk { used: AtomicU64::new(0), capacity: AtomicU64::new(u64::MAX) }
     }
 }
 
@@ -97,12 +94,7 @@ impl MemFiles {
         self.disk.used.store(used, Ordering::Relaxed);
         *files = after
             .iter()
-            .map(|(number, image)| {
-                (
-                    *number,
-                    Arc::new(MemFile::new(*number, image.clone(), &self.disk)),
-                )
-            })
+            .map(|(number, image)| (*number, Arc::new(MemFile::new(*number, image.clone(), &self.disk))))
             .collect();
         *synced = after;
     }
@@ -164,9 +156,7 @@ impl Files for MemFiles {
 
     fn remove(&self, number: u64) -> io::Result<()> {
         if let Some(file) = self.files.lock().remove(&number) {
-            self.disk
-                .used
-                .fetch_sub(file.image.read().disk_bytes(), Ordering::Relaxed);
+            self.disk.used.fetch_sub(file.image.read().disk_bytes(), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -207,21 +197,13 @@ impl Files for MemFiles {
 
     fn space(&self) -> io::Result<(u64, u64, u64)> {
         let total = self.disk.capacity.load(Ordering::Relaxed);
-        Ok((
-            total,
-            total.saturating_sub(self.disk.used.load(Ordering::Relaxed)),
-            PAGE,
-        ))
+        Ok((total, total.saturating_sub(self.disk.used.load(Ordering::Relaxed)), PAGE))
     }
 }
 
 impl MemFile {
     fn new(number: u64, image: Image, disk: &Arc<Disk>) -> MemFile {
-        MemFile {
-            number,
-            image: RwLock::new(image),
-            disk: Arc::downgrade(disk),
-        }
+        MemFile { number, image: RwLock::new(image), disk: Arc::downgrade(disk) }
     }
 
     /// Changes the image and keeps count of the space; nothing is changed where it does not fit.
@@ -237,8 +219,7 @@ impl MemFile {
         let before = image.disk_bytes();
         change(&mut image);
         if let Some(disk) = disk {
-            disk.used
-                .fetch_add(image.disk_bytes().wrapping_sub(before), Ordering::Relaxed);
+            disk.used.fetch_add(image.disk_bytes().wrapping_sub(before), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -341,10 +322,7 @@ impl Image {
         while at < end {
             let start = at / PAGE * PAGE;
             let to = (start + PAGE).min(end);
-            let page = self
-                .pages
-                .entry(at / PAGE)
-                .or_insert_with(|| Arc::new([0; PAGE as usize]));
+            let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new([0; PAGE as usize]));
             Arc::make_mut(page)[(at - start) as usize..(to - start) as usize]
                 .copy_from_slice(&data[(at - offset) as usize..(to - offset) as usize]);
             at = to;
@@ -365,11 +343,8 @@ impl Image {
         if range.is_empty() {
             return;
         }
-        let inside: Vec<u64> = self
-            .pages
-            .range(range.start / PAGE..range.end.div_ceil(PAGE))
-            .map(|(page, _)| *page)
-            .collect();
+        let inside: Vec<u64> =
+            self.pages.range(range.start / PAGE..range.end.div_ceil(PAGE)).map(|(page, _)| *page).collect();
         for page in inside {
             let start = page * PAGE;
             let from = range.start.max(start);

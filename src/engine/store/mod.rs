@@ -223,10 +223,7 @@ impl Store {
     /// Keeps a content that no row refers to yet.
     pub fn hold(&self, id: ContentId) -> Held {
         self.with_live(|tree| tree.retain(id));
-        Held {
-            store: self.clone(),
-            id,
-        }
+        Held { store: self.clone(), id }
     }
 
     /// Everything acknowledged so far is on the disk when it returns.
@@ -279,12 +276,7 @@ impl Store {
         }
         let unreferred: Vec<ContentId> = {
             let tree = self.read();
-            self.contents
-                .all()
-                .iter()
-                .map(|c| c.id())
-                .filter(|id| !tree.is_referred(*id))
-                .collect()
+            self.contents.all().iter().map(|c| c.id()).filter(|id| !tree.is_referred(*id)).collect()
         };
         if !unreferred.is_empty() {
             self.write(|tx| {
@@ -338,29 +330,14 @@ fn sync_recovered(files: &dyn Files, known: &Rows, records: &[(u64, Vec<Delta>)]
 /// No number in any row is higher.
 fn highest_id(rows: &Rows) -> u64 {
     let items = rows.items.iter().map(|r| r.id.0);
-    let conflicts = rows
-        .items
-        .iter()
-        .filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
-    let problems = rows
-        .items
-        .iter()
-        .filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
+    let conflicts = rows.items.iter().filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
+    let problems = rows.items.iter().filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
     let nodes = rows.nodes.iter().map(|r| r.id.0);
     let contents = rows.contents.iter().flat_map(|r| [r.id.0, r.file]);
-    let others = rows
-        .locations
-        .iter()
-        .map(|r| r.id.0)
-        .chain(rows.stash.iter().map(|r| r.id.0));
+    let others = rows.locations.iter().map(|r| r.id.0).chain(rows.stash.iter().map(|r| r.id.0));
     let history = rows.history.iter().map(|r| r.id.0);
-    let all = items
-        .chain(conflicts)
-        .chain(problems)
-        .chain(nodes)
-        .chain(contents)
-        .chain(others)
-        .chain(history);
+    let all =
+        items.chain(conflicts).chain(problems).chain(nodes).chain(contents).chain(others).chain(history);
     all.max().unwrap_or(0)
 }
 

@@ -15,11 +15,7 @@ pub fn aspects(tree: &Tree, item: &Item) -> Aspects {
         return Aspects::empty();
     }
     let Some(entry) = &item.entry else {
-        return if item.base.is_some() {
-            Aspects::REMOVE
-        } else {
-            Aspects::empty()
-        };
+        return if item.base.is_some() { Aspects::REMOVE } else { Aspects::empty() };
     };
     let Some(base) = item.base.as_deref() else {
         return Aspects::CREATE;
@@ -52,12 +48,7 @@ pub fn node_aspects(node: &Node, base: &State) -> Aspects {
     if node.kind != Kind::Symlink && node.mode != base.meta.mode {
         aspects |= Aspects::MODE;
     }
-    if base
-        .meta
-        .xattrs
-        .as_ref()
-        .is_some_and(|xattrs| **xattrs != *node.xattrs)
-    {
+    if base.meta.xattrs.as_ref().is_some_and(|xattrs| **xattrs != *node.xattrs) {
         aspects |= Aspects::XATTRS;
     }
     aspects

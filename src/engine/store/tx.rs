@@ -203,22 +203,13 @@ impl<'a> Tx<'a> {
     pub fn happened(&mut self, item: ItemId, what: impl Into<String>) {
         let target = self.target_bytes(item);
         let seq = self.shared.new_id();
-        self.happened.push(Happened {
-            seq,
-            item,
-            at: self.now,
-            target,
-            what: what.into(),
-        });
+        self.happened.push(Happened { seq, item, at: self.now, target, what: what.into() });
     }
 
     /// `NAME:path` of an item as a person knows it.
     pub fn target_bytes(&self, item: ItemId) -> Vec<u8> {
         let location = self.tree.item(item).and_then(|i| self.tree.location(i.location));
-        let mut bytes = location
-            .map(|l| l.row.name.clone())
-            .unwrap_or_default()
-            .into_bytes();
+        let mut bytes = location.map(|l| l.row.name.clone()).unwrap_or_default().into_bytes();
         bytes.push(b':');
         bytes.extend_from_slice(self.tree.known_path(item).unwrap_or_default().as_bytes());
         bytes
@@ -231,10 +222,7 @@ impl<'a> Tx<'a> {
 
     /// The kernel must forget what it knows of a name.
     pub fn invalidate_entry(&mut self, parent: NodeId, name: &Name) {
-        self.invalidations.push(Invalidation::Entry {
-            parent,
-            name: name.clone(),
-        });
+        self.invalidations.push(Invalidation::Entry { parent, name: name.clone() });
     }
 
     /// Brings an item's record up to date with its trees. An item that is nowhere goes.
@@ -251,24 +239,14 @@ impl<'a> Tx<'a> {
         let aspects = pending::aspects(self.tree, item);
         let pending = match (item.pending, aspects.is_empty()) {
             (_, true) => None,
-            (Some(old), false) => Some(Pending {
-                aspects,
-                last_at: self.now,
-                ..old
-            }),
-            (None, false) => Some(Pending {
-                aspects,
-                first_at: self.now,
-                last_at: self.now,
-            }),
+            (Some(old), false) => Some(Pending { aspects, last_at: self.now, ..old }),
+            (None, false) => Some(Pending { aspects, first_at: self.now, last_at: self.now }),
         };
         if pending.map(|p| p.aspects) == item.pending.map(|p| p.aspects) {
             return;
         }
         let location = item.location;
-        let removed = pending
-            .is_some_and(|p| p.aspects.contains(Aspects::REMOVE))
-            .then(|| self.elapsed());
+        let removed = pending.is_some_and(|p| p.aspects.contains(Aspects::REMOVE)).then(|| self.elapsed());
         self.tree.note_removed(location, id, removed);
         self.edit_item(id, |item| item.pending = pending);
     }
@@ -304,10 +282,7 @@ impl<'a> Tx<'a> {
         part.now = self.now;
         match work(&mut part) {
             Ok(result) => {
-                let changed = Changed {
-                    items: part.items.clone(),
-                    nodes: part.nodes.clone(),
-                };
+                let changed = Changed { items: part.items.clone(), nodes: part.nodes.clone() };
                 let Tx {
                     items,
                     nodes,
@@ -323,21 +298,11 @@ impl<'a> Tx<'a> {
                     ..
                 } = part;
                 // What was remembered first is how it was before the step.
-                items
-                    .into_iter()
-                    .for_each(|(id, old)| _ = self.items.entry(id).or_insert(old));
-                nodes
-                    .into_iter()
-                    .for_each(|(id, old)| _ = self.nodes.entry(id).or_insert(old));
-                locations
-                    .into_iter()
-                    .for_each(|(id, old)| _ = self.locations.entry(id).or_insert(old));
-                stash
-                    .into_iter()
-                    .for_each(|(id, old)| _ = self.stash.entry(id).or_insert(old));
-                history
-                    .into_iter()
-                    .for_each(|(id, old)| _ = self.history.entry(id).or_insert(old));
+                items.into_iter().for_each(|(id, old)| _ = self.items.entry(id).or_insert(old));
+                nodes.into_iter().for_each(|(id, old)| _ = self.nodes.entry(id).or_insert(old));
+                locations.into_iter().for_each(|(id, old)| _ = self.locations.entry(id).or_insert(old));
+                stash.into_iter().for_each(|(id, old)| _ = self.stash.entry(id).or_insert(old));
+                history.into_iter().for_each(|(id, old)| _ = self.history.entry(id).or_insert(old));
                 self.contents.extend(contents);
                 self.laid_over.extend(laid_over);
                 self.happened.extend(happened);
@@ -355,16 +320,7 @@ impl<'a> Tx<'a> {
 
     /// Puts everything back as it was.
     pub(super) fn roll_back(self) {
-        let Tx {
-            tree,
-            laid_over,
-            items,
-            nodes,
-            locations,
-            stash,
-            history,
-            ..
-        } = self;
+        let Tx { tree, laid_over, items, nodes, locations, stash, history, .. } = self;
         for under in laid_over {
             tree.release(under);
         }
@@ -405,30 +361,18 @@ impl<'a> Tx<'a> {
         }
         for (id, old) in &self.nodes {
             released.extend(old.iter().flat_map(contents_of_node));
-            deltas.push(Delta::Node(
-                *id,
-                self.tree.node(*id).map(|live| Box::new(live.row.clone())),
-            ));
+            deltas.push(Delta::Node(*id, self.tree.node(*id).map(|live| Box::new(live.row.clone()))));
         }
         for id in self.locations.keys() {
-            deltas.push(Delta::Location(
-                *id,
-                self.tree.location(*id).map(|l| Box::new(l.row.clone())),
-            ));
+            deltas.push(Delta::Location(*id, self.tree.location(*id).map(|l| Box::new(l.row.clone()))));
         }
         for (id, old) in &self.stash {
             released.extend(old.iter().filter_map(|s| s.content));
-            deltas.push(Delta::Stash(
-                *id,
-                self.tree.stash().get(id).cloned().map(Box::new),
-            ));
+            deltas.push(Delta::Stash(*id, self.tree.stash().get(id).cloned().map(Box::new)));
         }
         for (id, old) in &self.history {
             released.extend(old.iter().flat_map(|h| &h.before).flat_map(contents_of_before));
-            deltas.push(Delta::History(
-                *id,
-                self.tree.history().get(id).cloned().map(Box::new),
-            ));
+            deltas.push(Delta::History(*id, self.tree.history().get(id).cloned().map(Box::new)));
         }
         released.extend(self.contents.iter().copied());
         released.retain(|id| !self.tree.is_referred(*id));
@@ -436,12 +380,7 @@ impl<'a> Tx<'a> {
         // A content that goes lets go of the one under it.
         let mut next = 0;
         while next < garbage.len() {
-            let under = self
-                .shared
-                .contents
-                .get(garbage[next])
-                .and_then(|c| c.row().over)
-                .map(|o| o.content);
+            let under = self.shared.contents.get(garbage[next]).and_then(|c| c.row().over).map(|o| o.content);
             if let Some(under) = under
                 && self.tree.release(under)
                 && !garbage.contains(&under)

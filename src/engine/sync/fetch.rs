@@ -129,11 +129,7 @@ impl Worker {
         if content.is_whole() {
             return None;
         }
-        Some(Source {
-            path: tree.path(id, Side::Server)?,
-            version: state.meta.version.clone(),
-            content,
-        })
+        Some(Source { path: tree.path(id, Side::Server)?, version: state.meta.version.clone(), content })
     }
 
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
@@ -240,11 +236,7 @@ impl Worker {
 
     /// All of it is here: what waited for it may be settled.
     fn fetched(&self, id: ItemId) {
-        let waits = self
-            .store
-            .read()
-            .item(id)
-            .is_some_and(|i| i.server != ServerSide::AsBase);
+        let waits = self.store.read().item(id).is_some_and(|i| i.server != ServerSide::AsBase);
         if waits {
             self.compared(id);
         }
@@ -289,10 +281,8 @@ impl Worker {
 
     /// All missing bytes of a range, at once.
     pub(super) async fn read_all(&self, source: &Source, range: Range<u64>) -> Result<(), Failure> {
-        let mut reads: FuturesUnordered<_> = in_reads(&source.content, range)
-            .into_iter()
-            .map(|range| self.read_into(source, range))
-            .collect();
+        let mut reads: FuturesUnordered<_> =
+            in_reads(&source.content, range).into_iter().map(|range| self.read_into(source, range)).collect();
         while let Some(result) = reads.next().await {
             result?;
         }
@@ -313,24 +303,13 @@ impl Worker {
         let gone = |error: StoreError| RemoteError::Io(error.to_string());
         let (content, target) = {
             let tree = self.store.read();
-            let name = tree
-                .location(self.location)
-                .map(|l| l.row.name.clone())
-                .unwrap_or_default();
-            let target = crate::model::Target {
-                location: name,
-                path: path.clone(),
-            }
-            .to_bytes();
+            let name = tree.location(self.location).map(|l| l.row.name.clone()).unwrap_or_default();
+            let target = crate::model::Target { location: name, path: path.clone() }.to_bytes();
             let (id, file) = (ContentId(self.store.new_id()), self.store.new_id());
             (self.store.contents().expect(id, file, meta.size), target)
         };
         let held = self.store.hold(content.id());
-        let source = Source {
-            path: path.clone(),
-            version: meta.version.clone(),
-            content: content.clone(),
-        };
+        let source = Source { path: path.clone(), version: meta.version.clone(), content: content.clone() };
         let mut offset = 0;
         while offset < meta.size || (meta.size == 0 && !content.is_whole()) {
             let end = (offset + READ_BYTES).min(meta.size);
@@ -375,11 +354,7 @@ impl Worker {
             return 0;
         };
         let seconds = self.world.elapsed().saturating_sub(since).as_secs_f64();
-        if seconds > 0.0 {
-            (bytes as f64 / seconds) as u64
-        } else {
-            0
-        }
+        if seconds > 0.0 { (bytes as f64 / seconds) as u64 } else { 0 }
     }
 
     pub(super) fn look_again(&self, id: ItemId) {

@@ -90,8 +90,7 @@ impl Worker {
                 return End::Asked;
             }
             let pause = next.map_or(Duration::from_secs(3600), |at: Duration| {
-                at.saturating_sub(self.world.elapsed())
-                    .max(Duration::from_millis(1))
+                at.saturating_sub(self.world.elapsed()).max(Duration::from_millis(1))
             });
             futures::select_biased! {
                 done = sends.select_next_some() => {
@@ -115,19 +114,12 @@ impl Worker {
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
         let cut_short = self.cut_short.load(SeqCst);
         let mut plan = plan(&self.store, self.location, self.world.elapsed(), cut_short, most);
-        let mut turn = Turn {
-            next: plan.next,
-            ..Turn::default()
-        };
+        let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
         }
         // A folder on its way changes the paths of all that lies in it: it goes alone.
-        if let Some(at) = plan
-            .ready
-            .iter()
-            .position(|(id, step)| self.moves_folder(*id, *step))
-        {
+        if let Some(at) = plan.ready.iter().position(|(id, step)| self.moves_folder(*id, *step)) {
             if !alone {
                 plan.ready.retain(|(id, step)| !self.moves_folder(*id, *step));
                 plan.ready.clear();
@@ -189,9 +181,8 @@ impl Worker {
                 return done.err().map(End::Store);
             }
             Err(error) => {
-                let after = self
-                    .store
-                    .write(|tx| Ok::<_, StoreError>(replay::failed(tx, id, handed.step, &error)));
+                let after =
+                    self.store.write(|tx| Ok::<_, StoreError>(replay::failed(tx, id, handed.step, &error)));
                 match after {
                     Ok(After::Offline) => return Some(End::Lost(error)),
                     Ok(after) => (after, error),
@@ -250,10 +241,7 @@ impl Worker {
                 );
                 (Needs::Name, message)
             }
-            None => (
-                Needs::Retry,
-                format!("the server refuses it, and shows no reason: {error}"),
-            ),
+            None => (Needs::Retry, format!("the server refuses it, and shows no reason: {error}")),
         };
         self.store.write(|tx| {
             replay::note_problem(tx, id, needs, message);
@@ -271,9 +259,7 @@ impl Worker {
         let folded = |name: &crate::model::Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
         let wanted = folded(&name);
         let there = tree.server_children(parent);
-        let other = there
-            .into_iter()
-            .find(|(n, child)| *child != id && folded(n) == wanted);
+        let other = there.into_iter().find(|(n, child)| *child != id && folded(n) == wanted);
         other.map(|(name, _)| name)
     }
 
@@ -380,16 +366,12 @@ impl Worker {
                 return;
             }
         };
-        let same = candidates
-            .into_iter()
-            .flatten()
-            .filter_map(|c| contents.get(c))
-            .find(|content| {
-                content.id() != theirs.id()
-                    && content.is_whole()
-                    && content.size() == theirs.size()
-                    && content.seal().is_ok_and(|d| d == digest)
-            });
+        let same = candidates.into_iter().flatten().filter_map(|c| contents.get(c)).find(|content| {
+            content.id() != theirs.id()
+                && content.is_whole()
+                && content.size() == theirs.size()
+                && content.seal().is_ok_and(|d| d == digest)
+        });
         let settled = self.store.write(|tx| {
             // It may have been let go of since.
             if let Some(same) = same.filter(|same| tx.tree().is_referred(same.id())) {
@@ -500,10 +482,7 @@ impl Worker {
     fn folders_of(&self, hints: &[Hint]) -> BTreeSet<ItemId> {
         let tree = self.store.read();
         let is_known = |folder: &ItemId| {
-            let node = tree
-                .item(*folder)
-                .and_then(|i| i.entry.as_ref())
-                .and_then(|e| tree.node(e.node));
+            let node = tree.item(*folder).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
             node.is_none_or(|live| live.row.listed) || tree.is_pinned(*folder)
         };
         let folder = |hint: &Hint| match hint {
@@ -568,8 +547,7 @@ impl Worker {
 
     fn is_braked(&self) -> bool {
         let tree = self.store.read();
-        tree.location(self.location)
-            .is_some_and(|l| l.row.brake.is_some())
+        tree.location(self.location).is_some_and(|l| l.row.brake.is_some())
     }
 
     fn note_brake(&self, braked: Option<Braked>) -> Result<(), StoreError> {
@@ -586,11 +564,7 @@ impl Worker {
                         "the server no longer lists {missing} of {of} files and folders; nothing was deleted \
                          here. If they are meant to go, confirm"
                     );
-                    Some(Problem {
-                        id,
-                        needs: Needs::Confirm,
-                        message,
-                    })
+                    Some(Problem { id, needs: Needs::Confirm, message })
                 }
             };
             if old != new {
@@ -620,11 +594,8 @@ impl Worker {
         }
         self.store.write(|tx| {
             for (id, text) in texts {
-                let known = tx
-                    .tree()
-                    .item(id)
-                    .and_then(|i| i.problem.as_ref())
-                    .is_some_and(|p| p.message == text);
+                let known =
+                    tx.tree().item(id).and_then(|i| i.problem.as_ref()).is_some_and(|p| p.message == text);
                 if !known {
                     replay::note_problem(tx, id, Needs::Retry, text);
                 }
@@ -662,10 +633,7 @@ impl Worker {
                 && item.problem.is_none()
                 && item.server != ServerSide::AsBase
                 && !open
-                && item
-                    .base
-                    .as_deref()
-                    .is_none_or(|b| b.meta.kind == crate::model::Kind::File)
+                && item.base.as_deref().is_none_or(|b| b.meta.kind == crate::model::Kind::File)
         })
     }
 

@@ -42,12 +42,7 @@ pub struct Sync {
 impl Sync {
     /// `owner` goes into the temporary names on servers.
     pub fn new(store: Store, owner: String) -> Sync {
-        Sync {
-            world: store.world().clone(),
-            store,
-            owner,
-            workers: Mutex::default(),
-        }
+        Sync { world: store.world().clone(), store, owner, workers: Mutex::default() }
     }
 
     pub fn owner(&self) -> String {
@@ -55,12 +50,7 @@ impl Sync {
     }
 
     pub fn start(&self, location: LocationId, remote: Arc<dyn Remote>) -> Arc<Worker> {
-        let worker = Arc::new(Worker::new(
-            location,
-            self.store.clone(),
-            remote,
-            self.owner.clone(),
-        ));
+        let worker = Arc::new(Worker::new(location, self.store.clone(), remote, self.owner.clone()));
         self.workers.lock().insert(location, worker.clone());
         self.world.spawn(Box::pin(worker.clone().run()));
         worker

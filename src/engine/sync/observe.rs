@@ -75,8 +75,7 @@ impl Moment {
 
 impl Drop for Moment {
     fn drop(&mut self) {
-        self.store
-            .with_live(|tree| tree.end_observation(self.location, self.since));
+        self.store.with_live(|tree| tree.end_observation(self.location, self.since));
     }
 }
 
@@ -204,10 +203,7 @@ async fn walk(
         };
         for folder in folders {
             if let Some(path) = tree.path(folder, Side::Server) {
-                queue.push(Job {
-                    place: Where::Item(folder),
-                    path,
-                });
+                queue.push(Job { place: Where::Item(folder), path });
             }
         }
     }
@@ -250,10 +246,7 @@ async fn walk(
                     if let Some((above, _)) = above.filter(|(above, _)| !deep && asked.insert(*above))
                         && let Some(path) = tree.path(above, Side::Server)
                     {
-                        queue.push(Job {
-                            place: Where::Item(above),
-                            path,
-                        });
+                        queue.push(Job { place: Where::Item(above), path });
                     }
                 }
                 continue;
@@ -274,20 +267,14 @@ async fn walk(
                 for listed in fresh {
                     let path = job.path.join(&listed.name);
                     if listed.meta.kind == Kind::Folder && pinned {
-                        queue.push(Job {
-                            place: Where::Fresh { path: path.clone() },
-                            path: path.clone(),
-                        });
+                        queue.push(Job { place: Where::Fresh { path: path.clone() }, path: path.clone() });
                     }
                     fresh_tops.push((folder, path, listed));
                 }
                 if deep {
                     for (name, child) in tree.server_children(folder) {
                         if is_walked(&tree, child, pinned) {
-                            queue.push(Job {
-                                place: Where::Item(child),
-                                path: job.path.join(&name),
-                            });
+                            queue.push(Job { place: Where::Item(child), path: job.path.join(&name) });
                         }
                     }
                 }
@@ -296,10 +283,7 @@ async fn walk(
                 for listed in &listing.entries {
                     if listed.meta.kind == Kind::Folder {
                         let below = path.join(&listed.name);
-                        queue.push(Job {
-                            place: Where::Fresh { path: below.clone() },
-                            path: below,
-                        });
+                        queue.push(Job { place: Where::Fresh { path: below.clone() }, path: below });
                     }
                 }
                 walked.insert(path, listing.entries);
@@ -308,11 +292,7 @@ async fn walk(
     }
     found.fresh = fresh_tops
         .into_iter()
-        .map(|(parent, path, listed)| Fresh {
-            parent,
-            inside: gather(&mut walked, &path),
-            listed,
-        })
+        .map(|(parent, path, listed)| Fresh { parent, inside: gather(&mut walked, &path), listed })
         .collect();
     Ok(())
 }
@@ -324,10 +304,7 @@ fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<
             .into_iter()
             .map(|listed| {
                 let below = path.join(&listed.name);
-                Inside {
-                    inside: gather(walked, &below),
-                    listed,
-                }
+                Inside { inside: gather(walked, &below), listed }
             })
             .collect(),
     )
@@ -336,10 +313,7 @@ fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<
 /// A folder whose names are known here, or that is to be wholly here.
 fn is_walked(tree: &Tree, id: ItemId, pinned: bool) -> bool {
     let Some(item) = tree.item(id) else { return false };
-    if tree
-        .server_state(item)
-        .is_none_or(|s| s.meta.kind != Kind::Folder)
-    {
+    if tree.server_state(item).is_none_or(|s| s.meta.kind != Kind::Folder) {
         return false;
     }
     let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
@@ -352,16 +326,10 @@ fn compare(tree: &Tree, folder: ItemId, listing: &Listing, found: &mut Observati
     let mut seen: HashSet<&[u8]> = HashSet::with_capacity(listing.entries.len());
     for listed in &listing.entries {
         seen.insert(listed.name.as_bytes());
-        match tree
-            .server_child(folder, listed.name.as_bytes())
-            .and_then(|id| tree.item(id))
-        {
+        match tree.server_child(folder, listed.name.as_bytes()).and_then(|id| tree.item(id)) {
             // A file where a folder was, or the reverse: the one went, and another came.
             Some(item) if became_another(tree, item, listed.meta.kind) => {
-                found.missing.push(Found {
-                    folder,
-                    what: item.id,
-                });
+                found.missing.push(Found { folder, what: item.id });
                 fresh.push(listed.clone());
             }
             Some(item) => {
@@ -466,11 +434,7 @@ impl Observation {
     /// Notes everything and settles it.
     pub fn apply(self, store: &Store, capabilities: &Capabilities) -> Result<Applied, StoreError> {
         let mut applied = Applied::default();
-        let mut round = Round {
-            since: self.since,
-            modeless: !capabilities.modes,
-            ..Round::default()
-        };
+        let mut round = Round { since: self.since, modeless: !capabilities.modes, ..Round::default() };
         let _moment = self.moment;
         let mut good = Good::new(&self.listed, self.since);
         let held = {
@@ -578,12 +542,7 @@ struct Good<'a> {
 
 impl<'a> Good<'a> {
     fn new(listed: &'a BTreeMap<ItemId, LocPath>, since: u64) -> Good<'a> {
-        Good {
-            listed,
-            since,
-            known: HashMap::new(),
-            stale: BTreeSet::new(),
-        }
+        Good { listed, since, known: HashMap::new(), stale: BTreeSet::new() }
     }
 
     fn is(&mut self, tree: &Tree, folder: ItemId) -> bool {
@@ -611,9 +570,7 @@ fn changed_here(tree: &Tree, location: LocationId) -> ChangedHere {
     let mut here = ChangedHere::default();
     let open = tree.location(location).map(|live| &live.attention);
     for id in open.into_iter().flatten() {
-        let mut next = tree
-            .item(*id)
-            .filter(|i| i.pending.is_some() || i.conflict.is_some());
+        let mut next = tree.item(*id).filter(|i| i.pending.is_some() || i.conflict.is_some());
         while let Some(item) = next {
             if !here.items.insert(item.id) {
                 break;
@@ -622,8 +579,7 @@ fn changed_here(tree: &Tree, location: LocationId) -> ChangedHere {
             let above = place.or_else(|| tree.place(item, Side::Local));
             // The location itself is no file that moves.
             if above.is_some() {
-                here.files
-                    .extend(tree.server_state(item).and_then(|s| s.meta.file_id));
+                here.files.extend(tree.server_state(item).and_then(|s| s.meta.file_id));
             }
             next = above.and_then(|(above, _)| tree.item(above));
         }
@@ -729,10 +685,7 @@ fn note_changed(tx: &mut Tx<'_>, id: ItemId, mut meta: Meta, round: &Round) -> b
     if round.modeless && known.meta.kind == meta.kind {
         meta.mode = known.meta.mode;
     }
-    let state = State {
-        meta,
-        ..known.clone()
-    };
+    let state = State { meta, ..known.clone() };
     note_state(tx, id, Some(&known), state);
     true
 }
@@ -761,11 +714,7 @@ fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut state: Sta
         .and_then(|i| i.base.as_deref())
         .is_some_and(|base| state_aspects(base, &state).is_empty() && base.meta.kind == state.meta.kind);
     tx.edit_item(id, |item| {
-        item.server = if as_base {
-            ServerSide::AsBase
-        } else {
-            ServerSide::At(Box::new(state))
-        };
+        item.server = if as_base { ServerSide::AsBase } else { ServerSide::At(Box::new(state)) };
     });
 }
 
@@ -804,16 +753,9 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, round: &mut Round) -> bool {
     }
     // What is new in it here is to be asked about; what lives only here just stays.
     if let Some(node) = tx.tree().item(id).and_then(|i| i.entry.as_ref()).map(|e| e.node) {
-        let inside: Vec<ItemId> = tx
-            .tree()
-            .node(node)
-            .map(|live| live.children.values().copied().collect())
-            .unwrap_or_default();
-        let is_new = |c: &ItemId| {
-            tx.tree()
-                .item(*c)
-                .is_some_and(|i| i.base.is_none() && !i.local_only)
-        };
+        let inside: Vec<ItemId> =
+            tx.tree().node(node).map(|live| live.children.values().copied().collect()).unwrap_or_default();
+        let is_new = |c: &ItemId| tx.tree().item(*c).is_some_and(|i| i.base.is_none() && !i.local_only);
         round.gone.extend(inside.into_iter().filter(is_new));
     }
     tx.edit_item(id, |item| {
@@ -828,16 +770,9 @@ fn note_gone(tx: &mut Tx<'_>, id: ItemId, round: &mut Round) -> bool {
 }
 
 fn mark_listed(tx: &mut Tx<'_>, folder: ItemId) {
-    let node = tx
-        .tree()
-        .item(folder)
-        .and_then(|i| i.entry.as_ref())
-        .map(|e| e.node);
+    let node = tx.tree().item(folder).and_then(|i| i.entry.as_ref()).map(|e| e.node);
     if let Some(node) = node
-        && tx
-            .tree()
-            .node(node)
-            .is_some_and(|live| !live.row.listed && live.row.kind == Kind::Folder)
+        && tx.tree().node(node).is_some_and(|live| !live.row.listed && live.row.kind == Kind::Folder)
     {
         tx.edit_node(node, |row| row.listed = true);
         tx.invalidate_node(node);
@@ -866,25 +801,14 @@ fn note_fresh(
     }
     if let Some(there) = tx.tree().server_child(parent, listed.name.as_bytes()) {
         // Somebody may have come to stand for it since the walk; or it is another kind of thing now.
-        let another = tx
-            .tree()
-            .item(there)
-            .is_some_and(|i| became_another(tx.tree(), i, listed.meta.kind));
+        let another = tx.tree().item(there).is_some_and(|i| became_another(tx.tree(), i, listed.meta.kind));
         if !another || !round.missing.remove(&there) || !note_gone(tx, there, round) {
             return;
         }
     }
-    let mut state = State {
-        parent: Some(parent),
-        name: listed.name.clone(),
-        meta: listed.meta.clone(),
-        content: None,
-    };
-    let candidate = listed
-        .meta
-        .file_id
-        .and_then(|file| round.by_file_id.get(&file))
-        .copied();
+    let mut state =
+        State { parent: Some(parent), name: listed.name.clone(), meta: listed.meta.clone(), content: None };
+    let candidate = listed.meta.file_id.and_then(|file| round.by_file_id.get(&file)).copied();
     let candidate = candidate.filter(|id| is_missing(tx.tree(), &round.missing, *id));
     if candidate.is_some_and(|id| tx.tree().item(id).is_some_and(|i| i.sending.is_some())) {
         // Taken for something new, what was moved would become a deletion and a creation.
@@ -912,15 +836,8 @@ fn note_fresh(
             None => return,
         },
     };
-    let known = tx
-        .tree()
-        .item(id)
-        .and_then(|i| tx.tree().server_state(i))
-        .cloned();
-    if let Some(known) = known
-        .as_ref()
-        .filter(|k| round.modeless && k.meta.kind == state.meta.kind)
-    {
+    let known = tx.tree().item(id).and_then(|i| tx.tree().server_state(i)).cloned();
+    if let Some(known) = known.as_ref().filter(|k| round.modeless && k.meta.kind == state.meta.kind) {
         state.meta.mode = known.meta.mode;
     }
     match &known {
@@ -993,10 +910,7 @@ fn bind_fresh(tx: &mut Tx<'_>, parent: ItemId, listed: &Listed, since: u64) -> O
         base.is_some_and(|base| (base.meta.kind == Kind::Folder) == is_folder)
     };
     if let Some(id) = tree.base_at(parent, name.as_bytes()).find(is_back) {
-        return tree
-            .item(id)
-            .is_some_and(|i| may_note(tx, i, since))
-            .then_some(id);
+        return tree.item(id).is_some_and(|i| may_note(tx, i, since)).then_some(id);
     }
     let location = tree.item(parent)?.location;
     let fresh = ItemId(tx.new_id());

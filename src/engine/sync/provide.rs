@@ -85,17 +85,10 @@ async fn fetch(
         let state = state.ok_or(OpError::Unreachable)?;
         let content = worker.store.contents().get(content).ok_or(OpError::Stale)?;
         let path = tree.path(item, Side::Server).ok_or(OpError::Unreachable)?;
-        Source {
-            path,
-            version: state.meta.version.clone(),
-            content,
-        }
+        Source { path, version: state.meta.version.clone(), content }
     };
     let size = source.content.size();
-    match worker
-        .read_all(&source, range.start.min(size)..range.end.min(size))
-        .await
-    {
+    match worker.read_all(&source, range.start.min(size)..range.end.min(size)).await {
         Ok(()) => Ok(()),
         Err(Failure::Store(error)) => Err(error.into()),
         Err(Failure::Differs | Failure::Remote(crate::remote::RemoteError::Changed { .. })) => {
@@ -126,9 +119,7 @@ impl Sync {
             let state = tree.item(*id).and_then(|i| tree.server_state(i));
             state.is_some_and(|s| s.content == Some(content))
         };
-        let by_node = tree
-            .node(node)
-            .and_then(|live| live.links.iter().copied().find(&has));
+        let by_node = tree.node(node).and_then(|live| live.links.iter().copied().find(&has));
         by_node.or_else(|| tree.items().map(|i| i.id).find(|id| has(id)))
     }
 }

@@ -53,9 +53,7 @@ impl Worker {
             self.carry_out(id, fate)?;
         }
         let until = self.world.elapsed() + LATE_CALLS;
-        self.untidy
-            .lock()
-            .extend(folders.into_iter().map(|folder| (folder, until)));
+        self.untidy.lock().extend(folders.into_iter().map(|folder| (folder, until)));
         Ok(())
     }
 
@@ -123,11 +121,7 @@ impl Worker {
     }
 
     async fn look_for(&self, id: ItemId, intent: &Intent) -> Result<Fate, RemoteError> {
-        let base: Option<State> = self
-            .store
-            .read()
-            .item(id)
-            .and_then(|i| i.base.as_deref().cloned());
+        let base: Option<State> = self.store.read().item(id).and_then(|i| i.base.as_deref().cloned());
         let Some(target) = self.target(id) else {
             return Ok(Fate::NotDone);
         };
@@ -137,11 +131,7 @@ impl Worker {
             Err(error) => return Err(error),
         };
         let Some(result) = intent.result.as_deref() else {
-            return Ok(if there.is_none() {
-                Fate::Done(None)
-            } else {
-                Fate::NotDone
-            });
+            return Ok(if there.is_none() { Fate::Done(None) } else { Fate::NotDone });
         };
         let Some(meta) = there else {
             return Ok(Fate::NotDone);
@@ -151,15 +141,13 @@ impl Worker {
         }
         let can = self.can();
         if intent.aspects.contains(Aspects::PLACE) {
-            let same = base
-                .as_ref()
-                .is_some_and(|base| match (base.meta.file_id, meta.file_id) {
-                    (Some(a), Some(b)) => a == b,
-                    _ => {
-                        base.meta.size == meta.size
-                            && (meta.kind == Kind::Folder || base.meta.mtime == meta.mtime)
-                    }
-                });
+            let same = base.as_ref().is_some_and(|base| match (base.meta.file_id, meta.file_id) {
+                (Some(a), Some(b)) => a == b,
+                _ => {
+                    base.meta.size == meta.size
+                        && (meta.kind == Kind::Folder || base.meta.mtime == meta.mtime)
+                }
+            });
             let is_known = base.as_ref().is_some_and(|b| b.meta.file_id.is_some()) && meta.file_id.is_some();
             // Without numbers, something like it may have been made there by somebody else.
             let done = same && (is_known || self.has_left(intent, &target).await?);
@@ -187,11 +175,7 @@ impl Worker {
                         && b.meta.file_id == meta.file_id
                         && (b.meta.mtime == meta.mtime || is_ours(meta.mtime))
                 });
-            return Ok(if set && untouched {
-                Fate::Done(Some(meta))
-            } else {
-                Fate::NotDone
-            });
+            return Ok(if set && untouched { Fate::Done(Some(meta)) } else { Fate::NotDone });
         }
         match meta.kind {
             Kind::Folder => Ok(Fate::Done(Some(meta))),
@@ -202,11 +186,7 @@ impl Worker {
                 }
                 let ours = intent.digest.unwrap_or_else(|| Digest::of(b""));
                 let theirs = digest_of(&self.remote, &target, &meta.version, meta.size).await?;
-                Ok(if ours == theirs {
-                    Fate::Done(Some(meta))
-                } else {
-                    Fate::NotDone
-                })
+                Ok(if ours == theirs { Fate::Done(Some(meta)) } else { Fate::NotDone })
             }
             _ => Ok(Fate::NotDone),
         }
@@ -275,9 +255,7 @@ impl Worker {
             open.into_iter().flatten().copied().filter(sends).collect()
         };
         let into = |id: ItemId| self.target(id).and_then(|path| path.split_last());
-        sending
-            .into_iter()
-            .any(|id| into(id).is_some_and(|(at, _)| at == *folder))
+        sending.into_iter().any(|id| into(id).is_some_and(|(at, _)| at == *folder))
     }
 
     fn is_in_use(&self, folder: &LocPath, name: &Name) -> bool {
@@ -287,10 +265,8 @@ impl Worker {
         };
         // A step aside whose answer was lost may have been carried out, or may be yet.
         let open = tree.location(self.location).map(|live| &live.attention);
-        let mut sending = open
-            .into_iter()
-            .flatten()
-            .filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref());
+        let mut sending =
+            open.into_iter().flatten().filter_map(|id| tree.item(*id)?.sending.as_ref()?.result.as_deref());
         tree.server_child(folder, name.as_bytes()).is_some()
             || sending.any(|to| to.parent == Some(folder) && to.name == *name)
     }
@@ -301,19 +277,11 @@ impl Worker {
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(_) => return Ok(false),
         };
-        let known = self
-            .store
-            .contents()
-            .all()
-            .iter()
-            .any(|c| c.is_whole() && c.digest() == Some(digest));
+        let known = self.store.contents().all().iter().any(|c| c.is_whole() && c.digest() == Some(digest));
         if known {
             return Ok(true);
         }
-        match self
-            .stash_from_server(path, meta, "it was replaced at the moment it changed")
-            .await
-        {
+        match self.stash_from_server(path, meta, "it was replaced at the moment it changed").await {
             Ok(_) => Ok(true),
             Err(RemoteError::Gone { reason, message }) => {
                 Err(End::Lost(RemoteError::Gone { reason, message }))

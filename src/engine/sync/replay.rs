@@ -108,10 +108,7 @@ pub fn plan(store: &Store, location: LocationId, now: Duration, cut_short: bool,
             return plan;
         }
     }
-    let in_flight = live
-        .attention
-        .iter()
-        .any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
+    let in_flight = live.attention.iter().any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
     if plan.ready.is_empty() && plan.lacking.is_empty() && !in_flight {
         plan.circle = behind.into_iter().find_map(|id| circle(tree, id, now));
     }
@@ -149,10 +146,7 @@ pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<Vec<(ItemId, C
             if !matches!(step, Step::CreateFile | Step::Replace | Step::CreateLink(_)) {
                 continue;
             }
-            let node = tree
-                .item(*id)
-                .and_then(|i| i.entry.as_ref())
-                .and_then(|e| tree.node(e.node));
+            let node = tree.item(*id).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
             let content = node.and_then(|l| l.row.content);
             contents.extend(content.and_then(|c| Some((*id, store.contents().get(c)?))));
         }
@@ -196,11 +190,7 @@ pub fn hand_over(
             }
             if let Some((call, intent)) = call(tx, item, *step, capabilities, aside) {
                 tx.edit_item(*id, |item| item.sending = Some(Box::new(intent)));
-                handed.push(Handed {
-                    item: *id,
-                    step: *step,
-                    call,
-                });
+                handed.push(Handed { item: *id, step: *step, call });
             }
         }
         Ok(handed)
@@ -217,11 +207,7 @@ fn call(
     let tree = tx.tree();
     let base = item.base.as_deref();
     let from = base.and_then(|b| Some((b.parent?, b.name.clone())));
-    let node = item
-        .entry
-        .as_ref()
-        .and_then(|e| tree.node(e.node))
-        .map(|l| &l.row);
+    let node = item.entry.as_ref().and_then(|e| tree.node(e.node)).map(|l| &l.row);
     let version = base.map(|b| b.meta.version.clone());
     let is_folder = base.is_some_and(|b| b.meta.kind == Kind::Folder);
     let intent = |aspects: Aspects, result: Option<State>, digest| Intent {
@@ -235,21 +221,15 @@ fn call(
         let call = if is_folder {
             Call::RemoveFolder { path }
         } else {
-            Call::RemoveFile {
-                path,
-                version: version?,
-            }
+            Call::RemoveFile { path, version: version? }
         };
         return Some((call, intent(Aspects::REMOVE, None, None)));
     }
     let node = node?;
     let (parent, name) = tree.place(item, Side::Local)?;
     let target = || Some(tree.path(parent, Side::Server)?.join(&name));
-    let meta = NewMeta {
-        mode: node.mode,
-        mtime: node.mtime,
-        xattrs: can.xattrs.then(|| node.xattrs.clone()),
-    };
+    let meta =
+        NewMeta { mode: node.mode, mtime: node.mtime, xattrs: can.xattrs.then(|| node.xattrs.clone()) };
     let as_sent = |version: Version| State {
         parent: Some(parent),
         name: name.clone(),
@@ -271,9 +251,7 @@ fn call(
     let source = || -> Option<Arc<dyn Source>> {
         match &content {
             // What was written since it was prepared is not final: next time.
-            Some(content) => content
-                .is_sealed()
-                .then(|| content.source(base.and_then(|b| b.content))),
+            Some(content) => content.is_sealed().then(|| content.source(base.and_then(|b| b.content))),
             // A content that is missing is damage, and no empty file.
             None => node.content.is_none().then(|| Arc::new(Empty) as Arc<dyn Source>),
         }
@@ -281,27 +259,16 @@ fn call(
     let all = Aspects::CREATE;
     Some(match step {
         Step::CreateFile => (
-            Call::CreateFile {
-                path: target()?,
-                source: source()?,
-                meta,
-            },
+            Call::CreateFile { path: target()?, source: source()?, meta },
             intent(all, Some(as_sent(none())), digest),
         ),
-        Step::CreateFolder => (
-            Call::CreateFolder {
-                path: target()?,
-                meta,
-            },
-            intent(all, Some(as_sent(none())), None),
-        ),
+        Step::CreateFolder => {
+            (Call::CreateFolder { path: target()?, meta }, intent(all, Some(as_sent(none())), None))
+        }
         Step::CreateSymlink => {
             let target_bytes = node.link_target.as_deref().unwrap_or_default().to_vec();
             (
-                Call::CreateSymlink {
-                    path: target()?,
-                    target: target_bytes,
-                },
+                Call::CreateSymlink { path: target()?, target: target_bytes },
                 intent(all, Some(as_sent(none())), None),
             )
         }
@@ -313,11 +280,7 @@ fn call(
                 path: target()?,
             };
             if !can.hard_links {
-                let call = Call::CreateFile {
-                    path: target()?,
-                    source: source()?,
-                    meta,
-                };
+                let call = Call::CreateFile { path: target()?, source: source()?, meta };
                 return Some((call, intent(all, Some(as_sent(none())), digest)));
             }
             (call, intent(all, Some(as_sent(none())), digest))
@@ -332,20 +295,12 @@ fn call(
             if node.kind == Kind::Symlink {
                 // There is no replacing of links: the old one goes, the new one is made.
                 return Some((
-                    Call::RemoveFile {
-                        path,
-                        version: version?,
-                    },
+                    Call::RemoveFile { path, version: version? },
                     intent(Aspects::REMOVE, None, None),
                 ));
             }
             (
-                Call::Replace {
-                    path,
-                    version: version?,
-                    source: source()?,
-                    meta,
-                },
+                Call::Replace { path, version: version?, source: source()?, meta },
                 intent(aspects, Some(result), digest),
             )
         }
@@ -359,10 +314,7 @@ fn call(
             }
             let from = tree.path(item.id, Side::Server)?;
             let version = if is_folder { None } else { version };
-            (
-                Call::Rename { from, version, to },
-                intent(Aspects::PLACE, Some(result), None),
-            )
+            (Call::Rename { from, version, to }, intent(Aspects::PLACE, Some(result), None))
         }
         Step::Attributes => {
             let mut result = base?.clone();
@@ -419,20 +371,12 @@ pub async fn send(remote: &Arc<dyn Remote>, handed: &Handed) -> Result<Option<Me
         }
         Call::CreateFolder { path, meta } => remote.create_folder(path, meta).await.map(Some),
         Call::CreateSymlink { path, target } => remote.create_symlink(path, target).await.map(Some),
-        Call::CreateLink {
-            existing,
-            version,
-            path,
-        } => remote.create_link(existing, version, path).await.map(Some),
-        Call::Replace {
-            path,
-            version,
-            source,
-            meta,
-        } => remote
-            .replace_file(path, version, source.clone(), meta)
-            .await
-            .map(Some),
+        Call::CreateLink { existing, version, path } => {
+            remote.create_link(existing, version, path).await.map(Some)
+        }
+        Call::Replace { path, version, source, meta } => {
+            remote.replace_file(path, version, source.clone(), meta).await.map(Some)
+        }
         Call::RemoveFile { path, version } => remote.remove_file(path, version).await.map(|()| None),
         Call::RemoveFolder { path } => remote.remove_folder(path).await.map(|()| None),
         Call::Rename { from, version, to } => remote.rename(from, version.as_ref(), to).await.map(Some),
@@ -449,10 +393,7 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
     let Some(intent) = item.sending.clone() else {
         return;
     };
-    let old_place = item
-        .base
-        .as_deref()
-        .and_then(|b| Some((b.parent?, b.name.clone())));
+    let old_place = item.base.as_deref().and_then(|b| Some((b.parent?, b.name.clone())));
     let node_id = item.entry.as_ref().map(|e| e.node);
     match intent.result.as_deref() {
         None => tx.edit_item(id, |item| {
@@ -464,10 +405,7 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
             let mut state = sent.clone();
             let told = meta.is_some();
             if let Some(meta) = meta {
-                state.meta = Meta {
-                    link_target: sent.meta.link_target.clone(),
-                    ..meta
-                };
+                state.meta = Meta { link_target: sent.meta.link_target.clone(), ..meta };
             }
             if !can.modes || !told {
                 state.meta.mode = sent.meta.mode;
@@ -476,8 +414,7 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
                 state.meta.xattrs = sent.meta.xattrs.clone();
             }
             adopt_representation(tx, node_id, sent, &state);
-            tx.tree_mut()
-                .touch(id, state.parent.map(|p| (p, state.name.clone())));
+            tx.tree_mut().touch(id, state.parent.map(|p| (p, state.name.clone())));
             let times_sent = intent.aspects.contains(Aspects::TIMES);
             let (version, file_id) = (state.meta.version.clone(), state.meta.file_id);
             tx.edit_item(id, |item| {
@@ -497,10 +434,7 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
         }
     }
     tx.tree_mut().touch(id, old_place);
-    if intent
-        .aspects
-        .intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE)
-    {
+    if intent.aspects.intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE) {
         tx.tree_mut().note_moved(id);
     }
     if let Some(node) = node_id.and_then(|n| tx.tree_mut().live_mut(n))
@@ -555,11 +489,8 @@ fn share_version(
     }
     let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
     for other in links.into_iter().filter(|other| *other != id) {
-        let same = tx
-            .tree()
-            .item(other)
-            .and_then(|i| i.base.as_deref())
-            .is_some_and(|b| b.meta.file_id == file_id);
+        let same =
+            tx.tree().item(other).and_then(|i| i.base.as_deref()).is_some_and(|b| b.meta.file_id == file_id);
         if same {
             tx.edit_item(other, |item| {
                 if let Some(base) = &mut item.base {
@@ -608,16 +539,8 @@ pub fn failed(tx: &mut Tx<'_>, id: ItemId, step: Step, error: &RemoteError) -> A
 
 pub fn note_problem(tx: &mut Tx<'_>, id: ItemId, needs: Needs, message: String) {
     let problem = match tx.tree().item(id).and_then(|i| i.problem.clone()) {
-        Some(old) => Problem {
-            needs,
-            message,
-            ..*old
-        },
-        None => Problem {
-            id: ProblemId(tx.new_id()),
-            needs,
-            message,
-        },
+        Some(old) => Problem { needs, message, ..*old },
+        None => Problem { id: ProblemId(tx.new_id()), needs, message },
     };
     tx.happened(id, problem.message.clone());
     tx.edit_item(id, |item| item.problem = Some(Box::new(problem)));

@@ -135,12 +135,7 @@ fn place_is_free(tree: &Tree, item: &Item) -> Result<(), Option<ItemId>> {
     let (parent, name) = tree.place(item, Side::Local).ok_or(None)?;
     let folder = tree.item(parent).ok_or(None)?;
     let there = folder.base.is_some() && folder.server != ServerSide::Gone;
-    if !there
-        || folder
-            .sending
-            .as_ref()
-            .is_some_and(|i| i.aspects.contains(Aspects::REMOVE))
-    {
+    if !there || folder.sending.as_ref().is_some_and(|i| i.aspects.contains(Aspects::REMOVE)) {
         return Err(Some(parent));
     }
     // A folder cannot be moved into one that itself is still inside it on the server.
@@ -154,9 +149,7 @@ fn place_is_free(tree: &Tree, item: &Item) -> Result<(), Option<ItemId>> {
 }
 
 fn occupant(tree: &Tree, parent: ItemId, name: &Name) -> Option<ItemId> {
-    let there = tree
-        .server_child(parent, name.as_bytes())
-        .or_else(|| tree.sent_to(parent, name));
+    let there = tree.server_child(parent, name.as_bytes()).or_else(|| tree.sent_to(parent, name));
     there.or_else(|| {
         // On its way out of there, or its answer is not known yet.
         let is_sending = |id: &ItemId| tree.item(*id).is_some_and(|i| i.sending.is_some());
@@ -190,11 +183,7 @@ pub fn circle(tree: &Tree, start: ItemId, now: Duration) -> Option<ItemId> {
     loop {
         if let Some(at) = seen.iter().position(|s| *s == id) {
             return seen[at..].iter().copied().find(|id| {
-                let aspects = tree
-                    .item(*id)
-                    .and_then(|i| i.pending)
-                    .map(|p| p.aspects)
-                    .unwrap_or_default();
+                let aspects = tree.item(*id).and_then(|i| i.pending).map(|p| p.aspects).unwrap_or_default();
                 aspects.contains(Aspects::PLACE) && !aspects.contains(Aspects::CREATE)
             });
         }

@@ -99,11 +99,7 @@ impl From<StoreError> for End {
 impl Worker {
     pub fn new(location: LocationId, store: Store, remote: Arc<dyn Remote>, owner: String) -> Worker {
         let by_hand = store.read().location(location).is_some_and(|l| l.row.by_hand);
-        let reason = if by_hand {
-            OfflineReason::ByHand
-        } else {
-            OfflineReason::ServerGone
-        };
+        let reason = if by_hand { OfflineReason::ByHand } else { OfflineReason::ServerGone };
         Worker {
             location,
             world: store.world().clone(),
@@ -150,11 +146,7 @@ impl Worker {
     }
 
     pub fn confidence(&self) -> Confidence {
-        self.state
-            .lock()
-            .capabilities
-            .as_ref()
-            .map_or(Confidence::Guessed, |c| c.confidence)
+        self.state.lock().capabilities.as_ref().map_or(Confidence::Guessed, |c| c.confidence)
     }
 
     pub(super) fn can(&self) -> Capabilities {

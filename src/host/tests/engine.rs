@@ -46,10 +46,7 @@ fn a_client_sees_the_engine() {
         Arc::new(NoServers),
     )
     .unwrap();
-    let options = ServerOptions {
-        socket: dir.path().join("run/bus"),
-        session_bus: false,
-    };
+    let options = ServerOptions { socket: dir.path().join("run/bus"), session_bus: false };
     let server = Server::start(Arc::new(engine.handle.clone()), &options).unwrap();
     async_io::block_on(async {
         let client = Client::connect(server.socket()).await.unwrap();

@@ -31,13 +31,7 @@ pub async fn created_files_are_read_back(s: &Subject) {
     assert_eq!(middle, b"ell");
     let end = s.remote.read(&path("a"), &made.version, 4, 100).await.unwrap();
     assert_eq!(end, b"o");
-    assert!(
-        s.remote
-            .read(&path("a"), &made.version, 5, 100)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert!(s.remote.read(&path("a"), &made.version, 5, 100).await.unwrap().is_empty());
     s.assert_nothing_left_over();
 }
 
@@ -45,22 +39,10 @@ pub async fn empty_files(s: &Subject) {
     let made = s.create("empty", b"").await;
     assert_eq!(made.size, 0);
     assert_eq!(s.other_reads("empty"), b"");
-    assert!(
-        s.remote
-            .read(&path("empty"), &made.version, 0, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let full = s
-        .remote
-        .replace_file(&path("empty"), &made.version, Bytes::arc(b"x"), &new_meta())
-        .await
-        .unwrap();
-    s.remote
-        .replace_file(&path("empty"), &full.version, Bytes::arc(b""), &new_meta())
-        .await
-        .unwrap();
+    assert!(s.remote.read(&path("empty"), &made.version, 0, 10).await.unwrap().is_empty());
+    let full =
+        s.remote.replace_file(&path("empty"), &made.version, Bytes::arc(b"x"), &new_meta()).await.unwrap();
+    s.remote.replace_file(&path("empty"), &full.version, Bytes::arc(b""), &new_meta()).await.unwrap();
     assert_eq!(s.other_reads("empty"), b"");
     s.assert_nothing_left_over();
 }
@@ -69,17 +51,12 @@ pub async fn replaced_files(s: &Subject) {
     std::fs::create_dir(s.at("d")).unwrap();
     s.other_writes("d/a", b"first");
     let first = s.stat("d/a").await;
-    let second = s
-        .remote
-        .replace_file(&path("d/a"), &first.version, Bytes::arc(b"second!"), &new_meta())
-        .await;
+    let second =
+        s.remote.replace_file(&path("d/a"), &first.version, Bytes::arc(b"second!"), &new_meta()).await;
     let second = second.unwrap();
     assert_ne!(first.version, second.version);
     assert_eq!(s.stat("d/a").await, second);
-    let third = s
-        .remote
-        .replace_file(&path("d/a"), &second.version, Bytes::arc(b"third"), &new_meta())
-        .await;
+    let third = s.remote.replace_file(&path("d/a"), &second.version, Bytes::arc(b"third"), &new_meta()).await;
     assert_eq!(s.read("d/a", &third.unwrap()).await, b"third");
     assert_eq!(s.names("d").await, [b"a"]);
     s.assert_nothing_left_over();
@@ -91,15 +68,8 @@ pub async fn large_files_in_ranges(s: &Subject) {
     assert_eq!(made.size, bytes.len() as u64);
     assert!(s.other_reads("large") == bytes, "the other user sees every byte");
     assert!(s.read("large", &made).await == bytes, "and so do we");
-    let replaced = s
-        .remote
-        .replace_file(
-            &path("large"),
-            &made.version,
-            Bytes::arc(&bytes[1..]),
-            &new_meta(),
-        )
-        .await;
+    let replaced =
+        s.remote.replace_file(&path("large"), &made.version, Bytes::arc(&bytes[1..]), &new_meta()).await;
     assert_eq!(replaced.unwrap().size, bytes.len() as u64 - 1);
     assert!(s.other_reads("large") == bytes[1..]);
     s.assert_nothing_left_over();
@@ -107,25 +77,13 @@ pub async fn large_files_in_ranges(s: &Subject) {
 
 pub async fn sparse_files(s: &Subject) {
     const SIZE: u64 = 64 << 20;
-    let source = Holes {
-        size: SIZE,
-        data_at: vec![0, 32 << 20],
-    };
-    let made = s
-        .remote
-        .create_file(&path("sparse"), Arc::new(source), &new_meta())
-        .await
-        .unwrap();
+    let source = Holes { size: SIZE, data_at: vec![0, 32 << 20] };
+    let made = s.remote.create_file(&path("sparse"), Arc::new(source), &new_meta()).await.unwrap();
     assert_eq!(made.size, SIZE);
     let seen = std::fs::metadata(s.at("sparse")).unwrap();
     assert_eq!(seen.len(), SIZE);
     assert!(seen.blocks() * 512 < SIZE / 2, "holes are not written");
-    let at = async |offset: u64| {
-        s.remote
-            .read(&path("sparse"), &made.version, offset, 2)
-            .await
-            .unwrap()
-    };
+    let at = async |offset: u64| s.remote.read(&path("sparse"), &made.version, offset, 2).await.unwrap();
     assert_eq!(at(0).await, [1, 1]);
     assert_eq!(at(32 << 20).await, [1, 1]);
     assert_eq!(at(16 << 20).await, [0, 0]);
@@ -136,26 +94,17 @@ pub async fn sparse_files(s: &Subject) {
 pub async fn only_changed_ranges(s: &Subject) {
     let mut bytes = noise(3 << 20);
     s.create("disk", &bytes).await;
-    for (start, end, len) in [
-        (1 << 20, (1 << 20) + 10, 3 << 20),
-        (0, 1, 2 << 20),
-        ((2 << 20) - 5, 3 << 20, 3 << 20),
-    ] {
+    for (start, end, len) in
+        [(1 << 20, (1 << 20) + 10, 3 << 20), (0, 1, 2 << 20), ((2 << 20) - 5, 3 << 20, 3 << 20)]
+    {
         bytes.resize(len, 0);
         for byte in &mut bytes[start..end] {
             *byte = byte.wrapping_add(1);
         }
         let changed = start as u64..end as u64;
         let now = s.stat("disk").await;
-        let source = Arc::new(PatchedBytes {
-            bytes: bytes.clone(),
-            changed,
-        });
-        let done = s
-            .remote
-            .replace_file(&path("disk"), &now.version, source, &new_meta())
-            .await
-            .unwrap();
+        let source = Arc::new(PatchedBytes { bytes: bytes.clone(), changed });
+        let done = s.remote.replace_file(&path("disk"), &now.version, source, &new_meta()).await.unwrap();
         assert_eq!(done.size, bytes.len() as u64);
         assert!(s.other_reads("disk") == bytes, "range {start}..{end}");
     }
@@ -180,11 +129,7 @@ pub async fn folders_come_and_go(s: &Subject) {
 pub async fn moves(s: &Subject) {
     let a = s.create("a", b"content").await;
     s.remote.create_folder(&path("d"), &new_folder()).await.unwrap();
-    let b = s
-        .remote
-        .rename(&path("a"), Some(&a.version), &path("d/b"))
-        .await
-        .unwrap();
+    let b = s.remote.rename(&path("a"), Some(&a.version), &path("d/b")).await.unwrap();
     assert_eq!(b.size, 7);
     assert_eq!(s.stat("d/b").await, b);
     if s.capabilities.file_ids {
@@ -198,20 +143,12 @@ pub async fn moves(s: &Subject) {
 
 pub async fn links(s: &Subject) {
     if s.capabilities.symlinks {
-        let made = s
-            .remote
-            .create_symlink(&path("l"), b"../else where\n")
-            .await
-            .unwrap();
+        let made = s.remote.create_symlink(&path("l"), b"../else where\n").await.unwrap();
         assert_eq!(made.kind, Kind::Symlink);
         assert_eq!(made.link_target.as_deref(), Some(&b"../else where\n"[..]));
         assert_eq!(made.size, 14);
         assert_eq!(s.stat("l").await, made);
-        let moved = s
-            .remote
-            .rename(&path("l"), Some(&made.version), &path("m"))
-            .await
-            .unwrap();
+        let moved = s.remote.rename(&path("l"), Some(&made.version), &path("m")).await.unwrap();
         s.remote.remove_file(&path("m"), &moved.version).await.unwrap();
     }
     let a = s.create("a", b"shared").await;
@@ -233,11 +170,7 @@ pub async fn ends(s: &Subject) {
     let gone = s.remote.stat(&path("a")).await;
     assert!(matches!(gone, Err(RemoteError::Gone { .. })), "{gone:?}");
     assert_eq!(s.remote.connect().await.unwrap(), s.capabilities);
-    assert_eq!(
-        s.remote.connect().await.unwrap(),
-        s.capabilities,
-        "twice does no harm"
-    );
+    assert_eq!(s.remote.connect().await.unwrap(), s.capabilities, "twice does no harm");
     assert_eq!(s.stat("a").await.size, 1);
     s.assert_nothing_left_over();
 }

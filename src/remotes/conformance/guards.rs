@@ -20,22 +20,10 @@ fn assert_theirs(s: &Subject, at: &str) {
 pub async fn create_over_something(s: &Subject) {
     s.other_writes("a", b"theirs, newer");
     std::fs::create_dir(s.at("d")).unwrap();
-    let now = assert_changed(
-        s.remote
-            .create_file(&path("a"), Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
+    let now = assert_changed(s.remote.create_file(&path("a"), Bytes::arc(b"x"), &new_meta()).await);
     assert_eq!(now.map(|m| m.size), Some(13));
-    assert_changed(
-        s.remote
-            .create_file(&path("d"), Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
-    assert_changed(
-        s.remote
-            .create_file(&path("a"), Bytes::arc(&[0; 1 << 20]), &new_meta())
-            .await,
-    );
+    assert_changed(s.remote.create_file(&path("d"), Bytes::arc(b"x"), &new_meta()).await);
+    assert_changed(s.remote.create_file(&path("a"), Bytes::arc(&[0; 1 << 20]), &new_meta()).await);
     assert_changed(s.remote.create_folder(&path("a"), &new_meta()).await);
     assert_changed(s.remote.create_folder(&path("d"), &new_meta()).await);
     if s.capabilities.symlinks {
@@ -46,23 +34,11 @@ pub async fn create_over_something(s: &Subject) {
 
 pub async fn replace_another_version(s: &Subject) {
     let old = stale(s, "a").await;
-    let now = assert_changed(
-        s.remote
-            .replace_file(&path("a"), &old, Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
+    let now = assert_changed(s.remote.replace_file(&path("a"), &old, Bytes::arc(b"x"), &new_meta()).await);
     assert_eq!(now, Some(s.stat("a").await));
-    assert_changed(
-        s.remote
-            .replace_file(&path("a"), &old, Bytes::arc(&[0; 2 << 20]), &new_meta())
-            .await,
-    );
+    assert_changed(s.remote.replace_file(&path("a"), &old, Bytes::arc(&[0; 2 << 20]), &new_meta()).await);
     let foreign = Version::new(b"of another kind");
-    assert_changed(
-        s.remote
-            .replace_file(&path("a"), &foreign, Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
+    assert_changed(s.remote.replace_file(&path("a"), &foreign, Bytes::arc(b"x"), &new_meta()).await);
     assert_theirs(s, "a");
 }
 
@@ -93,11 +69,7 @@ pub async fn link_and_attributes_of_another_version(s: &Subject) {
         assert_changed(s.remote.create_link(&path("a"), &old, &path("b")).await);
         assert_eq!(s.names("").await, [b"a"]);
     }
-    let set = SetMeta {
-        mode: Some(0o600),
-        mtime: Some(LONG_AGO),
-        xattrs: None,
-    };
+    let set = SetMeta { mode: Some(0o600), mtime: Some(LONG_AGO), xattrs: None };
     assert_changed(s.remote.set_meta(&path("a"), Some(&old), &set).await);
     assert!(s.stat("a").await.mtime > Time(LONG_AGO.0 + 1));
     assert_theirs(s, "a");
@@ -122,32 +94,16 @@ pub async fn what_is_not_there(s: &Subject) {
     assert_not_found(s.remote.stat(&path("a")).await);
     assert_not_found(s.remote.list(&path("a")).await);
     assert_not_found(s.remote.read(&path("a"), &gone, 0, 1).await);
-    assert_not_found(
-        s.remote
-            .replace_file(&path("a"), &gone, Bytes::arc(b"y"), &new_meta())
-            .await,
-    );
+    assert_not_found(s.remote.replace_file(&path("a"), &gone, Bytes::arc(b"y"), &new_meta()).await);
     assert_not_found(s.remote.remove_file(&path("a"), &gone).await);
     assert_not_found(s.remote.remove_folder(&path("a")).await);
     assert_not_found(s.remote.rename(&path("a"), Some(&gone), &path("b")).await);
-    assert_not_found(
-        s.remote
-            .set_meta(&path("a"), Some(&gone), &SetMeta::default())
-            .await,
-    );
-    assert_not_found(
-        s.remote
-            .create_file(&path("no/a"), Bytes::arc(b"y"), &new_meta())
-            .await,
-    );
+    assert_not_found(s.remote.set_meta(&path("a"), Some(&gone), &SetMeta::default()).await);
+    assert_not_found(s.remote.create_file(&path("no/a"), Bytes::arc(b"y"), &new_meta()).await);
     assert_not_found(s.remote.create_folder(&path("no/a"), &new_meta()).await);
     s.create("file", b"x").await;
     assert_not_found(s.remote.list(&path("file")).await);
-    assert_not_found(
-        s.remote
-            .create_file(&path("file/a"), Bytes::arc(b"y"), &new_meta())
-            .await,
-    );
+    assert_not_found(s.remote.create_file(&path("file/a"), Bytes::arc(b"y"), &new_meta()).await);
     assert_eq!(s.names("").await, [b"file"]);
     s.assert_nothing_left_over();
 }

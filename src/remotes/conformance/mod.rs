@@ -59,18 +59,11 @@ pub fn name(bytes: &[u8]) -> Name {
 pub const LONG_AGO: Time = Time(1_500_000_000_000_000_000);
 
 pub fn new_meta() -> NewMeta {
-    NewMeta {
-        mode: 0o644,
-        mtime: LONG_AGO,
-        xattrs: None,
-    }
+    NewMeta { mode: 0o644, mtime: LONG_AGO, xattrs: None }
 }
 
 pub fn new_folder() -> NewMeta {
-    NewMeta {
-        mode: 0o755,
-        ..new_meta()
-    }
+    NewMeta { mode: 0o755, ..new_meta() }
 }
 
 impl Subject {
@@ -88,10 +81,7 @@ impl Subject {
     }
 
     pub async fn create(&self, at: &str, bytes: &[u8]) -> Meta {
-        self.remote
-            .create_file(&path(at), Bytes::arc(bytes), &new_meta())
-            .await
-            .unwrap()
+        self.remote.create_file(&path(at), Bytes::arc(bytes), &new_meta()).await.unwrap()
     }
 
     pub async fn stat(&self, at: &str) -> Meta {
@@ -101,11 +91,7 @@ impl Subject {
     pub async fn read(&self, at: &str, meta: &Meta) -> Vec<u8> {
         let mut all = Vec::new();
         while (all.len() as u64) < meta.size {
-            let piece = self
-                .remote
-                .read(&path(at), &meta.version, all.len() as u64, 8 << 20)
-                .await
-                .unwrap();
+            let piece = self.remote.read(&path(at), &meta.version, all.len() as u64, 8 << 20).await.unwrap();
             assert!(!piece.is_empty(), "the file ends before its size");
             all.extend_from_slice(&piece);
         }
@@ -114,11 +100,7 @@ impl Subject {
 
     pub async fn names(&self, folder: &str) -> Vec<Vec<u8>> {
         let listing = self.remote.list(&path(folder)).await.unwrap();
-        let mut names: Vec<_> = listing
-            .entries
-            .iter()
-            .map(|e| e.name.as_bytes().to_vec())
-            .collect();
+        let mut names: Vec<_> = listing.entries.iter().map(|e| e.name.as_bytes().to_vec()).collect();
         names.sort();
         names
     }

@@ -11,34 +11,16 @@ use super::{Bytes, Subject, name, new_meta, path};
 
 pub async fn any_bytes(s: &Subject) {
     let long = [b'x'; 255];
-    let odd: [&[u8]; 8] = [
-        b"a\nb",
-        &long,
-        b"\xff\xfe\x80",
-        b"-rf",
-        b" ",
-        b"\\",
-        b"\xc3\xbc \xe2\x98\x83",
-        b".holdfast",
-    ];
+    let odd: [&[u8]; 8] =
+        [b"a\nb", &long, b"\xff\xfe\x80", b"-rf", b" ", b"\\", b"\xc3\xbc \xe2\x98\x83", b".holdfast"];
     for bytes in odd {
         let root = LocPath::root();
         let at = root.join(&name(bytes));
-        let made = s
-            .remote
-            .create_file(&at, Bytes::arc(bytes), &new_meta())
-            .await
-            .unwrap();
-        assert_eq!(
-            std::fs::read(s.folder.join(OsStr::from_bytes(bytes))).unwrap(),
-            bytes
-        );
+        let made = s.remote.create_file(&at, Bytes::arc(bytes), &new_meta()).await.unwrap();
+        assert_eq!(std::fs::read(s.folder.join(OsStr::from_bytes(bytes))).unwrap(), bytes);
         assert_eq!(s.remote.read(&at, &made.version, 0, 300).await.unwrap(), bytes);
-        let replaced = s
-            .remote
-            .replace_file(&at, &made.version, Bytes::arc(b"2"), &new_meta())
-            .await
-            .unwrap();
+        let replaced =
+            s.remote.replace_file(&at, &made.version, Bytes::arc(b"2"), &new_meta()).await.unwrap();
         assert_eq!(s.remote.stat(&at).await.unwrap(), replaced);
     }
     let mut expected: Vec<_> = odd.iter().map(|n| n.to_vec()).collect();
@@ -81,10 +63,7 @@ pub async fn leftovers_of_ours_only(s: &Subject) {
     s.other_writes("d/.holdfast-somebody-n0123456789abcdef0123", b"x");
     assert_eq!(s.remote.leftovers(&path("d")).await.unwrap().len(), 1);
     let kept = s.remote.remove_folder(&path("d")).await;
-    assert!(
-        matches!(kept, Err(RemoteError::NotEmpty)),
-        "another's temporary file is theirs: {kept:?}"
-    );
+    assert!(matches!(kept, Err(RemoteError::NotEmpty)), "another's temporary file is theirs: {kept:?}");
     std::fs::remove_file(s.at("d/.holdfast-somebody-n0123456789abcdef0123")).unwrap();
     s.other_writes(&format!("d/{ours}"), b"x");
     s.remote.remove_folder(&path("d")).await.unwrap();
@@ -111,47 +90,18 @@ pub async fn links_are_never_followed(s: &Subject) {
     assert!(s.remote.read(&path("out/secret"), &version, 0, 9).await.is_err());
     let link = s.stat("file").await;
     assert!(s.remote.read(&path("file"), &link.version, 0, 9).await.is_err());
-    assert!(
-        s.remote
-            .create_file(&path("out/new"), Bytes::arc(b"x"), &new_meta())
-            .await
-            .is_err()
-    );
-    assert!(
-        s.remote
-            .create_folder(&path("out/new"), &new_meta())
-            .await
-            .is_err()
-    );
+    assert!(s.remote.create_file(&path("out/new"), Bytes::arc(b"x"), &new_meta()).await.is_err());
+    assert!(s.remote.create_folder(&path("out/new"), &new_meta()).await.is_err());
     assert!(s.remote.create_symlink(&path("out/new"), b"x").await.is_err());
-    assert!(
-        s.remote
-            .rename(&path("own"), Some(&version), &path("out/new"))
-            .await
-            .is_err()
-    );
+    assert!(s.remote.rename(&path("own"), Some(&version), &path("out/new")).await.is_err());
     assert!(s.remote.remove_folder(&path("out")).await.is_err());
     let _ = s
         .remote
-        .set_meta(
-            &path("file"),
-            Some(&link.version),
-            &SetMeta {
-                mode: Some(0o600),
-                ..SetMeta::default()
-            },
-        )
+        .set_meta(&path("file"), Some(&link.version), &SetMeta { mode: Some(0o600), ..SetMeta::default() })
         .await;
 
     assert_eq!(std::fs::read(outside.join("secret")).unwrap(), b"secret");
-    assert_ne!(
-        std::fs::metadata(outside.join("secret"))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777,
-        0o600
-    );
+    assert_ne!(std::fs::metadata(outside.join("secret")).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
     // Replacing and removing touch the link alone.
     let link = s.stat("file").await;
@@ -182,16 +132,9 @@ pub async fn special_files_are_refused(s: &Subject) {
     assert_eq!(listing.entries.len(), 1);
     assert_eq!(listing.refused.len(), 1);
     assert_eq!(listing.refused[0].0, b"pipe");
-    assert!(
-        listing.refused[0].1.contains(' '),
-        "a sentence: {:?}",
-        listing.refused[0].1
-    );
+    assert!(listing.refused[0].1.contains(' '), "a sentence: {:?}", listing.refused[0].1);
     let version = s.stat("file").await.version;
-    assert!(
-        s.remote.read(&path("pipe"), &version, 0, 1).await.is_err(),
-        "and nothing hangs on it"
-    );
+    assert!(s.remote.read(&path("pipe"), &version, 0, 1).await.is_err(), "and nothing hangs on it");
 }
 
 pub async fn forbidden_folders_are_errors(s: &Subject) {
@@ -204,10 +147,7 @@ pub async fn forbidden_folders_are_errors(s: &Subject) {
     std::fs::set_permissions(s.at("closed"), std::fs::Permissions::from_mode(0o000)).unwrap();
     let listing = s.remote.list(&path("closed")).await;
     let stat = s.remote.stat(&path("closed/a")).await;
-    let create = s
-        .remote
-        .create_file(&path("closed/b"), Bytes::arc(b"x"), &new_meta())
-        .await;
+    let create = s.remote.create_file(&path("closed/b"), Bytes::arc(b"x"), &new_meta()).await;
     let whole = s.names("").await;
     std::fs::set_permissions(s.at("closed"), std::fs::Permissions::from_mode(0o755)).unwrap();
     assert!(matches!(listing, Err(RemoteError::Forbidden(_))), "{listing:?}");

@@ -30,11 +30,7 @@ pub async fn readers_see_old_or_new(s: &Subject) {
     });
     for round in 0..ROUNDS {
         let bytes = [round as u8; SIZE];
-        now = s
-            .remote
-            .replace_file(&path("a"), &now.version, Bytes::arc(&bytes), &new_meta())
-            .await
-            .unwrap();
+        now = s.remote.replace_file(&path("a"), &now.version, Bytes::arc(&bytes), &new_meta()).await.unwrap();
     }
     // At least once, on however slow a machine.
     while read.load(Ordering::Relaxed) == 0 && !reader.is_finished() {
@@ -55,11 +51,7 @@ pub async fn nobody_loses_a_race(s: &Subject) {
     }
     for round in 0..ROUNDS {
         let theirs = format!("theirs of round {round}").into_bytes();
-        let now = s
-            .remote
-            .create_file(&path("a"), Bytes::arc(b"first"), &new_meta())
-            .await
-            .unwrap();
+        let now = s.remote.create_file(&path("a"), Bytes::arc(b"first"), &new_meta()).await.unwrap();
         s.other_writes("b", &theirs);
         let (from, to) = (s.at("b"), s.at("a"));
         let other = tokio::task::spawn_blocking(move || std::fs::rename(from, to).unwrap());
@@ -70,11 +62,7 @@ pub async fn nobody_loses_a_race(s: &Subject) {
                 .await
                 .map(drop),
             1 => s.remote.remove_file(&path("a"), &now.version).await,
-            _ => s
-                .remote
-                .rename(&path("a"), Some(&now.version), &path("c"))
-                .await
-                .map(drop),
+            _ => s.remote.rename(&path("a"), Some(&now.version), &path("c")).await.map(drop),
         };
         other.await.unwrap();
         let kept = match ours {
@@ -85,9 +73,7 @@ pub async fn nobody_loses_a_race(s: &Subject) {
             Err(e) => panic!("{e}"),
         };
         let places = ["a", "c"].into_iter().map(str::to_owned).chain(kept);
-        let found = places
-            .filter_map(|name| std::fs::read(s.at(&name)).ok())
-            .any(|bytes| bytes == theirs);
+        let found = places.filter_map(|name| std::fs::read(s.at(&name)).ok()).any(|bytes| bytes == theirs);
         assert!(found, "round {round}: the other's bytes are gone");
         for entry in std::fs::read_dir(&s.folder).unwrap() {
             std::fs::remove_file(entry.unwrap().path()).unwrap();
@@ -100,10 +86,7 @@ pub async fn a_thousand_at_once(s: &Subject) {
     let at = |i: usize| path(&format!("f{i:04}"));
     let create = |i: usize| async move {
         let bytes = format!("content of {i}").into_bytes();
-        s.remote
-            .create_file(&at(i), Bytes::arc(&bytes), &new_meta())
-            .await
-            .unwrap()
+        s.remote.create_file(&at(i), Bytes::arc(&bytes), &new_meta()).await.unwrap()
     };
     let made: Vec<_> = futures::future::join_all((0..COUNT).map(create)).await;
     let listing = s.remote.list(&LocPath::root()).await.unwrap();
@@ -117,10 +100,7 @@ pub async fn a_thousand_at_once(s: &Subject) {
         assert_eq!(*bytes, format!("content of {i}").into_bytes());
     }
     let remove = |i: usize| s_remove(s, at(i), &made[i].version);
-    futures::stream::iter((0..COUNT).map(remove))
-        .buffer_unordered(COUNT)
-        .collect::<Vec<_>>()
-        .await;
+    futures::stream::iter((0..COUNT).map(remove)).buffer_unordered(COUNT).collect::<Vec<_>>().await;
     assert!(s.names("").await.is_empty());
     s.assert_nothing_left_over();
 }
@@ -165,10 +145,7 @@ impl Source for Stalls {
 pub async fn given_up_uploads_leave_nothing(s: &Subject) {
     let (asked, mut asked_rx) = tokio::sync::mpsc::unbounded_channel();
     let (go_on, go_on_rx) = std::sync::mpsc::channel();
-    let source = Arc::new(Stalls {
-        asked,
-        go_on: std::sync::Mutex::new(go_on_rx),
-    });
+    let source = Arc::new(Stalls { asked, go_on: std::sync::Mutex::new(go_on_rx) });
     {
         let (at, meta) = (path("a"), new_meta());
         let upload = s.remote.create_file(&at, source.clone(), &meta);

@@ -55,10 +55,7 @@ impl Source for Holes {
     }
 
     fn read_at(&self, offset: u64, buf: &mut [u8]) -> std::io::Result<usize> {
-        let inside = self
-            .data_at
-            .iter()
-            .any(|at| (*at..at + HOLES_DATA_BYTES).contains(&offset));
+        let inside = self.data_at.iter().any(|at| (*at..at + HOLES_DATA_BYTES).contains(&offset));
         if !inside || buf.len() as u64 > HOLES_DATA_BYTES {
             return Err(std::io::Error::other("a hole was read"));
         }

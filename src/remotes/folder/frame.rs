@@ -56,11 +56,7 @@ fn decode<T: DeserializeOwned>(bytes: &[u8]) -> io::Result<T> {
 
 pub fn write(to: &mut impl Write, frame: &Frame) -> io::Result<()> {
     to.write_all(&frame.head)?;
-    if frame.payload.is_empty() {
-        Ok(())
-    } else {
-        to.write_all(&frame.payload)
-    }
+    if frame.payload.is_empty() { Ok(()) } else { to.write_all(&frame.payload) }
 }
 
 /// The next message; `UnexpectedEof` once the other end is gone.

@@ -63,43 +63,21 @@ mod tests {
     use super::*;
 
     fn nfs(dev: u64) -> Identity {
-        Identity {
-            fs_type: "nfs4".into(),
-            source: b"nas:/a b".to_vec(),
-            fsid: 0,
-            dev,
-            ino: 2,
-            local: false,
-        }
+        Identity { fs_type: "nfs4".into(), source: b"nas:/a b".to_vec(), fsid: 0, dev, ino: 2, local: false }
     }
 
     #[test]
     fn a_network_mount_is_known_by_type_and_source() {
         assert!(nfs(1).same_place(&nfs(2)));
-        assert!(!nfs(1).same_place(&Identity {
-            source: b"nas:/b".to_vec(),
-            ..nfs(1)
-        }));
+        assert!(!nfs(1).same_place(&Identity { source: b"nas:/b".to_vec(), ..nfs(1) }));
         assert_eq!(nfs(1).to_text(), "nfs4|nas:/a%20b");
     }
 
     #[test]
     fn a_local_one_is_known_by_its_number() {
-        let disk = Identity {
-            fs_type: "ext4".into(),
-            local: true,
-            fsid: 5,
-            ..nfs(1)
-        };
-        assert!(disk.same_place(&Identity {
-            source: b"/dev/sdc1".to_vec(),
-            dev: 9,
-            ..disk.clone()
-        }));
-        assert!(!disk.same_place(&Identity {
-            fsid: 6,
-            ..disk.clone()
-        }));
+        let disk = Identity { fs_type: "ext4".into(), local: true, fsid: 5, ..nfs(1) };
+        assert!(disk.same_place(&Identity { source: b"/dev/sdc1".to_vec(), dev: 9, ..disk.clone() }));
+        assert!(!disk.same_place(&Identity { fsid: 6, ..disk.clone() }));
         assert!(!disk.same_place(&nfs(1)));
     }
 }

@@ -60,16 +60,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Link {
     /// Starts a helper. `place` names the folder in sentences.
     pub async fn start(command: &HelperCommand, tick: Duration, place: &str) -> io::Result<Link> {
-        let Running {
-            stdin,
-            stdout,
-            process,
-            exited,
-        } = spawn::start(command).await?;
-        let (to, from) = (
-            pipe::Sender::from_owned_fd(stdin)?,
-            pipe::Receiver::from_owned_fd(stdout)?,
-        );
+        let Running { stdin, stdout, process, exited } = spawn::start(command).await?;
+        let (to, from) = (pipe::Sender::from_owned_fd(stdin)?, pipe::Receiver::from_owned_fd(stdout)?);
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Some(HashMap::new())),
             death: Mutex::new(None),
@@ -101,19 +93,12 @@ impl Link {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let frame = frame::encode(id, ask, payload).map_err(|e| RemoteError::Io(e.to_string()))?;
         let (answers, replies) = mpsc::unbounded_channel();
-        let waiting = Waiting {
-            answers,
-            urgent: !matches!(ask, Ask::Watch { .. }),
-        };
+        let waiting = Waiting { answers, urgent: !matches!(ask, Ask::Watch { .. }) };
         match lock(&self.shared.waiting).as_mut() {
             Some(all) => drop(all.insert(id, waiting)),
             None => return Err(self.shared.gone()),
         }
-        let call = Call {
-            id,
-            replies,
-            shared: self.shared.clone(),
-        };
+        let call = Call { id, replies, shared: self.shared.clone() };
         if self.frames.send(frame).await.is_err() {
             return Err(self.shared.gone());
         }
@@ -134,10 +119,7 @@ impl Link {
     pub async fn quiet(&self) {
         loop {
             let fewer = self.shared.fewer.notified();
-            if !lock(&self.shared.waiting)
-                .as_ref()
-                .is_some_and(|all| all.values().any(|w| w.urgent))
-            {
+            if !lock(&self.shared.waiting).as_ref().is_some_and(|all| all.values().any(|w| w.urgent)) {
                 return;
             }
             fewer.await;
@@ -168,11 +150,7 @@ impl Drop for Link {
 
 impl Shared {
     fn gone(&self) -> RemoteError {
-        RemoteError::gone(
-            lock(&self.death)
-                .clone()
-                .unwrap_or_else(|| "the folder is not connected".into()),
-        )
+        RemoteError::gone(lock(&self.death).clone().unwrap_or_else(|| "the folder is not connected".into()))
     }
 
     /// All who wait get `Gone`; nothing is sent or taken any more.
@@ -227,11 +205,7 @@ async fn write_frames(to: pipe::Sender, mut queue: mpsc::Receiver<Frame>) {
         let sent = async {
             to.write_all(&frame.head).await?;
             to.write_all(&frame.payload).await?;
-            if queue.is_empty() {
-                to.flush().await
-            } else {
-                Ok(())
-            }
+            if queue.is_empty() { to.flush().await } else { Ok(()) }
         };
         // The reader sees the same end and says so.
         if let Err(e) = sent.await {

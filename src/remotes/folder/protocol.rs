@@ -119,11 +119,7 @@ pub struct WireMeta {
 
 impl From<&NewMeta> for WireMeta {
     fn from(meta: &NewMeta) -> WireMeta {
-        WireMeta {
-            mode: meta.mode,
-            mtime: meta.mtime,
-            xattrs: meta.xattrs.clone(),
-        }
+        WireMeta { mode: meta.mode, mtime: meta.mtime, xattrs: meta.xattrs.clone() }
     }
 }
 
@@ -136,11 +132,7 @@ pub struct WireSet {
 
 impl From<&SetMeta> for WireSet {
     fn from(set: &SetMeta) -> WireSet {
-        WireSet {
-            mode: set.mode,
-            mtime: set.mtime,
-            xattrs: set.xattrs.clone(),
-        }
+        WireSet { mode: set.mode, mtime: set.mtime, xattrs: set.xattrs.clone() }
     }
 }
 

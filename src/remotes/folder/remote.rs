@@ -53,9 +53,7 @@ impl FolderRemote {
     ) -> Result<FolderRemote, String> {
         if owner.is_empty()
             || owner.len() > 64
-            || !owner
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+            || !owner.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
         {
             return Err("the owner's id is made of letters, digits, _ and -".into());
         }
@@ -84,10 +82,7 @@ impl FolderRemote {
     }
 
     fn link(&self) -> Result<Arc<Link>, RemoteError> {
-        self.state()
-            .link
-            .clone()
-            .ok_or_else(|| RemoteError::gone("the folder is not connected"))
+        self.state().link.clone().ok_or_else(|| RemoteError::gone("the folder is not connected"))
     }
 
     async fn call(&self, ask: Ask) -> Result<Call, RemoteError> {
@@ -126,13 +121,7 @@ impl FolderRemote {
     }
 
     async fn greet(&self, link: &Arc<Link>) -> Result<Connected, RemoteError> {
-        match link
-            .call(&Ask::Connect(Box::new(self.hello())), Vec::new())
-            .await?
-            .next()
-            .await?
-            .0
-        {
+        match link.call(&Ask::Connect(Box::new(self.hello())), Vec::new()).await?.next().await?.0 {
             Answer::Connected(connected) => Ok(*connected),
             other => {
                 tracing::error!(?other, "an answer of another kind was expected");
@@ -166,9 +155,7 @@ impl FolderRemote {
         loop {
             match call.next().await?.0 {
                 Answer::Entries { entries, refused } => {
-                    listing
-                        .entries
-                        .extend(entries.into_iter().map(|(name, meta)| Listed { name, meta }));
+                    listing.entries.extend(entries.into_iter().map(|(name, meta)| Listed { name, meta }));
                     listing.refused.extend(refused);
                 }
                 _ => return Ok(listing),
@@ -199,10 +186,7 @@ impl Remote for FolderRemote {
     }
 
     async fn list(&self, folder: &LocPath) -> Result<Listing, RemoteError> {
-        self.entries(Ask::List {
-            folder: folder.clone(),
-        })
-        .await
+        self.entries(Ask::List { folder: folder.clone() }).await
     }
 
     async fn stat(&self, path: &LocPath) -> Result<Meta, RemoteError> {
@@ -217,12 +201,7 @@ impl Remote for FolderRemote {
         len: usize,
     ) -> Result<Vec<u8>, RemoteError> {
         let len = len.min(MAX_READ_BYTES) as u64;
-        let ask = Ask::Read {
-            path: path.clone(),
-            version: version.clone(),
-            offset,
-            len,
-        };
+        let ask = Ask::Read { path: path.clone(), version: version.clone(), offset, len };
         let mut call = self.call(ask).await?;
         let mut bytes = Vec::new();
         loop {
@@ -254,19 +233,11 @@ impl Remote for FolderRemote {
     }
 
     async fn create_folder(&self, path: &LocPath, meta: &NewMeta) -> Result<Meta, RemoteError> {
-        self.meta(Ask::CreateFolder {
-            path: path.clone(),
-            meta: meta.into(),
-        })
-        .await
+        self.meta(Ask::CreateFolder { path: path.clone(), meta: meta.into() }).await
     }
 
     async fn create_symlink(&self, path: &LocPath, target: &[u8]) -> Result<Meta, RemoteError> {
-        self.meta(Ask::CreateSymlink {
-            path: path.clone(),
-            target: target.to_vec(),
-        })
-        .await
+        self.meta(Ask::CreateSymlink { path: path.clone(), target: target.to_vec() }).await
     }
 
     async fn create_link(
@@ -276,20 +247,11 @@ impl Remote for FolderRemote {
         path: &LocPath,
     ) -> Result<Meta, RemoteError> {
         let (existing, version, path) = (existing.clone(), version.clone(), path.clone());
-        self.meta(Ask::CreateLink {
-            existing,
-            version,
-            path,
-        })
-        .await
+        self.meta(Ask::CreateLink { existing, version, path }).await
     }
 
     async fn remove_file(&self, path: &LocPath, version: &Version) -> Result<(), RemoteError> {
-        self.done(Ask::RemoveFile {
-            path: path.clone(),
-            version: version.clone(),
-        })
-        .await
+        self.done(Ask::RemoveFile { path: path.clone(), version: version.clone() }).await
     }
 
     async fn remove_folder(&self, path: &LocPath) -> Result<(), RemoteError> {
@@ -302,12 +264,7 @@ impl Remote for FolderRemote {
         version: Option<&Version>,
         to: &LocPath,
     ) -> Result<Meta, RemoteError> {
-        self.meta(Ask::Rename {
-            from: from.clone(),
-            version: version.cloned(),
-            to: to.clone(),
-        })
-        .await
+        self.meta(Ask::Rename { from: from.clone(), version: version.cloned(), to: to.clone() }).await
     }
 
     async fn set_meta(
@@ -316,25 +273,15 @@ impl Remote for FolderRemote {
         version: Option<&Version>,
         set: &SetMeta,
     ) -> Result<Meta, RemoteError> {
-        self.meta(Ask::SetMeta {
-            path: path.clone(),
-            version: version.cloned(),
-            set: set.into(),
-        })
-        .await
+        self.meta(Ask::SetMeta { path: path.clone(), version: version.cloned(), set: set.into() }).await
     }
 
     async fn leftovers(&self, folder: &LocPath) -> Result<Vec<Listed>, RemoteError> {
-        let mut call = self
-            .call(Ask::Leftovers {
-                folder: folder.clone(),
-            })
-            .await?;
+        let mut call = self.call(Ask::Leftovers { folder: folder.clone() }).await?;
         match call.next().await?.0 {
-            Answer::Entries { entries, .. } => Ok(entries
-                .into_iter()
-                .map(|(name, meta)| Listed { name, meta })
-                .collect()),
+            Answer::Entries { entries, .. } => {
+                Ok(entries.into_iter().map(|(name, meta)| Listed { name, meta }).collect())
+            }
             _ => Ok(Vec::new()),
         }
     }
@@ -342,15 +289,7 @@ impl Remote for FolderRemote {
     /// The channel ends with the connection.
     async fn watch(&self, folder: &LocPath) -> Option<async_channel::Receiver<Hint>> {
         let link = self.link().ok()?;
-        let mut call = link
-            .call(
-                &Ask::Watch {
-                    folder: folder.clone(),
-                },
-                Vec::new(),
-            )
-            .await
-            .ok()?;
+        let mut call = link.call(&Ask::Watch { folder: folder.clone() }, Vec::new()).await.ok()?;
         let Ok((Answer::Watching(true), _)) = call.next().await else {
             return None;
         };

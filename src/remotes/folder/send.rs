@@ -83,24 +83,14 @@ pub async fn upload(
     ranged: bool,
 ) -> Result<Meta, RemoteError> {
     let size = source.size();
-    let changed = if ranged && request.replaces.is_some() {
-        source.changed_ranges()
-    } else {
-        None
-    };
+    let changed = if ranged && request.replaces.is_some() { source.changed_ranges() } else { None };
     request.from_old = changed.is_some();
     let ranges = clip(changed.unwrap_or_else(|| source.data_ranges()), size);
     let whole = size == 0 || (ranges.len() == 1 && ranges[0] == (0..size));
     if !request.from_old && whole && size <= SMALL_BYTES {
         let _memory = budget.memory(size as usize).await?;
         let bytes = budget.read(&source, 0..size).await?;
-        return meta(
-            link.call(&Ask::Put(Box::new(request)), bytes)
-                .await?
-                .next()
-                .await?
-                .0,
-        );
+        return meta(link.call(&Ask::Put(Box::new(request)), bytes).await?.next().await?.0);
     }
     let _one_of_few = budget.uploads.acquire().await.map_err(|_| closed())?;
     let mut begun = link.call(&Ask::Begin(Box::new(request)), Vec::new()).await?;
@@ -114,23 +104,13 @@ pub async fn upload(
                 let _memory = budget.memory((piece.end - piece.start) as usize).await?;
                 let offset = piece.start;
                 let bytes = budget.read(source, piece).await?;
-                link.call(&Ask::Write { upload, offset }, bytes)
-                    .await?
-                    .next()
-                    .await
-                    .map(drop)
+                link.call(&Ask::Write { upload, offset }, bytes).await?.next().await.map(drop)
             }
         })
         .buffer_unordered(PIECES)
         .try_collect::<()>()
         .await?;
-    meta(
-        link.call(&Ask::Finish { upload: session.id }, Vec::new())
-            .await?
-            .next()
-            .await?
-            .0,
-    )
+    meta(link.call(&Ask::Finish { upload: session.id }, Vec::new()).await?.next().await?.0)
 }
 
 /// An upload that has begun; dropped before its end, it is cleared away. After its end there is
@@ -147,18 +127,12 @@ impl Drop for Session<'_> {
 }
 
 fn clip(ranges: Vec<Range<u64>>, size: u64) -> Vec<Range<u64>> {
-    ranges
-        .into_iter()
-        .map(|r| r.start..r.end.min(size))
-        .filter(|r| r.start < r.end)
-        .collect()
+    ranges.into_iter().map(|r| r.start..r.end.min(size)).filter(|r| r.start < r.end).collect()
 }
 
 fn pieces(range: Range<u64>) -> impl Iterator<Item = Range<u64>> {
     let end = range.end;
-    range
-        .step_by(PIECE_BYTES)
-        .map(move |at| at..end.min(at + PIECE_BYTES as u64))
+    range.step_by(PIECE_BYTES).map(move |at| at..end.min(at + PIECE_BYTES as u64))
 }
 
 pub fn meta(answer: Answer) -> Result<Meta, RemoteError> {
@@ -178,14 +152,7 @@ mod tests {
     #[test]
     fn pieces_tile_a_range() {
         let all: Vec<_> = pieces(5..(2 << 20) + 7).collect();
-        assert_eq!(
-            all,
-            [
-                5..(1 << 20) + 5,
-                (1 << 20) + 5..(2 << 20) + 5,
-                (2 << 20) + 5..(2 << 20) + 7
-            ]
-        );
+        assert_eq!(all, [5..(1 << 20) + 5, (1 << 20) + 5..(2 << 20) + 5, (2 << 20) + 5..(2 << 20) + 7]);
         assert_eq!(clip(vec![0..5, 8..20, 30..40], 10), [0..5, 8..10]);
     }
 }

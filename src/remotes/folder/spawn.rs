@@ -38,34 +38,23 @@ pub async fn start(command: &HelperCommand) -> io::Result<Running> {
     let (started_tx, started_rx) = oneshot::channel();
     let (exited_tx, exited) = oneshot::channel();
     let mut process = Command::new(&command.program);
-    process
-        .args(&command.args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped());
+    process.args(&command.args).stdin(Stdio::piped()).stdout(Stdio::piped());
     // Ctrl-C in a terminal is for the engine, which then ends the helper in order.
     process.process_group(0);
-    std::thread::Builder::new()
-        .name("helper-wait".into())
-        .spawn(move || {
-            match spawn(&mut process) {
-                Ok((mut child, ends)) => {
-                    // Nobody waits any more: the pipe is closed with `ends`, and the helper ends.
-                    let _ = started_tx.send(Ok(ends));
-                    let _ = child.wait();
-                    let _ = exited_tx.send(());
-                }
-                Err(e) => drop(started_tx.send(Err(e))),
+    std::thread::Builder::new().name("helper-wait".into()).spawn(move || {
+        match spawn(&mut process) {
+            Ok((mut child, ends)) => {
+                // Nobody waits any more: the pipe is closed with `ends`, and the helper ends.
+                let _ = started_tx.send(Ok(ends));
+                let _ = child.wait();
+                let _ = exited_tx.send(());
             }
-        })?;
-    let (stdin, stdout, process) = started_rx
-        .await
-        .map_err(|_| io::Error::other("the thread that starts it ended"))??;
-    Ok(Running {
-        stdin,
-        stdout,
-        process,
-        exited,
-    })
+            Err(e) => drop(started_tx.send(Err(e))),
+        }
+    })?;
+    let (stdin, stdout, process) =
+        started_rx.await.map_err(|_| io::Error::other("the thread that starts it ended"))??;
+    Ok(Running { stdin, stdout, process, exited })
 }
 
 type Ends = (OwnedFd, OwnedFd, Process);
@@ -82,10 +71,7 @@ fn spawn(command: &mut Command) -> io::Result<(std::process::Child, Ends)> {
 
 fn ends(child: &mut std::process::Child) -> io::Result<Ends> {
     let missing = || io::Error::other("the helper has no pipe");
-    let pid = i32::try_from(child.id())
-        .ok()
-        .and_then(Pid::from_raw)
-        .ok_or_else(missing)?;
+    let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or_else(missing)?;
     let process = Process(pidfd_open(pid, PidfdFlags::empty())?);
     let stdin = OwnedFd::from(child.stdin.take().ok_or_else(missing)?);
     let stdout = OwnedFd::from(child.stdout.take().ok_or_else(missing)?);

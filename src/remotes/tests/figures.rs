@@ -22,14 +22,11 @@ pub async fn all(s: &Subject) {
     for i in 0..FILES {
         s.other_writes(&format!("{i:05}"), &[1; 4096]);
     }
-    let listing = timed("list 10,000 entries", s.remote.list(&LocPath::root()))
-        .await
-        .unwrap();
-    let listing = timed("list them again", async {
-        s.remote.list(&LocPath::root()).await.or(Ok::<_, ()>(listing))
-    })
-    .await
-    .unwrap();
+    let listing = timed("list 10,000 entries", s.remote.list(&LocPath::root())).await.unwrap();
+    let listing =
+        timed("list them again", async { s.remote.list(&LocPath::root()).await.or(Ok::<_, ()>(listing)) })
+            .await
+            .unwrap();
     let read = futures::stream::iter(&listing.entries)
         .map(|e| async move {
             let at = LocPath::root().join(&e.name);
@@ -38,48 +35,25 @@ pub async fn all(s: &Subject) {
         .buffer_unordered(256)
         .collect::<Vec<_>>();
     timed("read 10,000 files of 4 KiB, 256 in flight", read).await;
-    s.remote
-        .create_folder(&path("d"), &holdfast_remotes::conformance::new_folder())
-        .await
-        .unwrap();
+    s.remote.create_folder(&path("d"), &holdfast_remotes::conformance::new_folder()).await.unwrap();
     let create = (0..1000).map(|i| async move {
         let at = path(&format!("d/{i:04}"));
-        s.remote
-            .create_file(&at, Bytes::arc(&[2; 4096]), &new_meta())
-            .await
-            .unwrap()
+        s.remote.create_file(&at, Bytes::arc(&[2; 4096]), &new_meta()).await.unwrap()
     });
-    let made = timed(
-        "create 1,000 files of 4 KiB at once",
-        futures::future::join_all(create),
-    )
-    .await;
+    let made = timed("create 1,000 files of 4 KiB at once", futures::future::join_all(create)).await;
     let replace = made.iter().enumerate().map(|(i, meta)| async move {
         let at = path(&format!("d/{i:04}"));
-        s.remote
-            .replace_file(&at, &meta.version, Bytes::arc(&[3; 4096]), &new_meta())
-            .await
-            .unwrap()
+        s.remote.replace_file(&at, &meta.version, Bytes::arc(&[3; 4096]), &new_meta()).await.unwrap()
     });
     timed("replace them at once", futures::future::join_all(replace)).await;
     const LARGE: usize = 512 << 20;
     let source = Bytes::arc(&vec![7; LARGE]);
-    let large = timed(
-        "upload 512 MiB",
-        s.remote.create_file(&path("large"), source, &new_meta()),
-    )
-    .await
-    .unwrap();
+    let large =
+        timed("upload 512 MiB", s.remote.create_file(&path("large"), source, &new_meta())).await.unwrap();
     let ranges = futures::stream::iter((0..LARGE as u64).step_by(8 << 20))
         .map(|at| {
             let version = large.version.clone();
-            async move {
-                s.remote
-                    .read(&path("large"), &version, at, 8 << 20)
-                    .await
-                    .unwrap()
-                    .len()
-            }
+            async move { s.remote.read(&path("large"), &version, at, 8 << 20).await.unwrap().len() }
         })
         .buffer_unordered(4)
         .collect::<Vec<_>>();
@@ -110,20 +84,12 @@ async fn figures_million() {
     for i in 0..1_000_000 {
         let _ = std::fs::File::create(s.at(&format!("{i:07}"))).unwrap();
     }
-    let listing = timed("list 1,000,000 entries", s.remote.list(&LocPath::root()))
-        .await
-        .unwrap();
+    let listing = timed("list 1,000,000 entries", s.remote.list(&LocPath::root())).await.unwrap();
     assert_eq!(listing.entries.len(), 1_000_000);
     let peak = std::fs::read_to_string("/proc/self/status").unwrap();
-    println!(
-        "engine's side: {}",
-        peak.lines().find(|l| l.starts_with("VmHWM")).unwrap()
-    );
+    println!("engine's side: {}", peak.lines().find(|l| l.starts_with("VmHWM")).unwrap());
     for pid in crate::process::children(std::process::id()) {
         let peak = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-        println!(
-            "helper: {}",
-            peak.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default()
-        );
+        println!("helper: {}", peak.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default());
     }
 }

@@ -18,13 +18,7 @@ mod ranged {
     use super::*;
 
     async fn fixture() -> Option<Plain> {
-        Some(
-            Plain::new(Pretend {
-                copy_for_ranges: true,
-                ..Pretend::default()
-            })
-            .await,
-        )
+        Some(Plain::new(Pretend { copy_for_ranges: true, ..Pretend::default() }).await)
     }
     holdfast_remotes::conformance_tests!(fixture);
 }
@@ -34,13 +28,7 @@ mod no_exchange {
     use super::*;
 
     async fn fixture() -> Option<Plain> {
-        Some(
-            Plain::new(Pretend {
-                no_rename_flags: true,
-                ..Pretend::default()
-            })
-            .await,
-        )
+        Some(Plain::new(Pretend { no_rename_flags: true, ..Pretend::default() }).await)
     }
     holdfast_remotes::conformance_tests!(fixture);
 }
@@ -50,11 +38,7 @@ mod no_hard_links {
     use super::*;
 
     async fn fixture() -> Option<Plain> {
-        let pretend = Pretend {
-            no_rename_flags: true,
-            no_hard_links: true,
-            ..Pretend::default()
-        };
+        let pretend = Pretend { no_rename_flags: true, no_hard_links: true, ..Pretend::default() };
         Some(Plain::new(pretend).await)
     }
     holdfast_remotes::conformance_tests!(fixture);
@@ -65,11 +49,8 @@ mod unknown_type {
     use super::*;
 
     async fn fixture() -> Option<Plain> {
-        let pretend = Pretend {
-            no_rename_flags: true,
-            fs_type: Some("fuse.unheard-of".into()),
-            ..Pretend::default()
-        };
+        let pretend =
+            Pretend { no_rename_flags: true, fs_type: Some("fuse.unheard-of".into()), ..Pretend::default() };
         Some(Plain::new(pretend).await)
     }
     holdfast_remotes::conformance_tests!(fixture);

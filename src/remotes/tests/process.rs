@@ -36,24 +36,12 @@ pub fn signal(pid: u32, signal: Signal) {
 
 /// The helper that holds this location's lock.
 fn helper_pid(dirs: &Dirs) -> u32 {
-    let lock = std::fs::read_dir(dirs.top.path().join("locks"))
-        .unwrap()
-        .next()
-        .unwrap()
-        .unwrap()
-        .path();
+    let lock = std::fs::read_dir(dirs.top.path().join("locks")).unwrap().next().unwrap().unwrap().path();
     let holds = |pid: &u32| {
-        let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok())
-            .any(|to| to == lock)
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok()).any(|to| to == lock)
     };
-    children(std::process::id())
-        .into_iter()
-        .find(holds)
-        .expect("one child holds the lock")
+    children(std::process::id()).into_iter().find(holds).expect("one child holds the lock")
 }
 
 #[track_caller]
@@ -148,10 +136,7 @@ async fn a_successor_waits_until_its_predecessor_is_gone() {
 
 /// Whether a process has opened the lock of these folders.
 fn waits_for_lock(pid: u32, dirs: &Dirs) -> bool {
-    let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
-        .into_iter()
-        .flatten()
-        .flatten();
+    let fds = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
     fds.filter_map(|fd| std::fs::read_link(fd.path()).ok())
         .any(|to| to.starts_with(dirs.top.path().join("locks")))
 }
@@ -179,21 +164,14 @@ async fn a_helper_ends_with_its_engine() {
         .collect();
     // The shell stands for the engine; `sleep` holds the pipe open beyond its end.
     let script = format!("sleep 1000 | {{ exec 3<&0; {} <&3 & wait; }}", quoted.join(" "));
-    let mut engine = Command::new("/bin/sh")
-        .args(["-c", &script])
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut engine = Command::new("/bin/sh").args(["-c", &script]).stdout(Stdio::null()).spawn().unwrap();
     let mut all = Vec::new();
     until("the helper runs", || {
         all = descendants(engine.id());
         all.iter().any(|pid| name(*pid).starts_with("holdfast-remote"))
     })
     .await;
-    let helper = *all
-        .iter()
-        .find(|pid| name(**pid).starts_with("holdfast-remote"))
-        .unwrap();
+    let helper = *all.iter().find(|pid| name(**pid).starts_with("holdfast-remote")).unwrap();
     let parent = parent(helper);
     // Until the helper has asked the kernel for the signal; it does so before it starts its threads.
     until("the helper has its threads", || {
@@ -201,10 +179,7 @@ async fn a_helper_ends_with_its_engine() {
     })
     .await;
     signal(parent, Signal::KILL);
-    until("the helper is gone", || {
-        !name(helper).starts_with("holdfast-remote")
-    })
-    .await;
+    until("the helper is gone", || !name(helper).starts_with("holdfast-remote")).await;
     for pid in all {
         if name(pid) == "sleep" {
             signal(pid, Signal::KILL);
@@ -230,22 +205,12 @@ fn name(pid: u32) -> String {
     if status.contains("State:\tZ") {
         return String::new();
     }
-    status
-        .lines()
-        .next()
-        .and_then(|l| l.strip_prefix("Name:\t"))
-        .unwrap_or_default()
-        .to_owned()
+    status.lines().next().and_then(|l| l.strip_prefix("Name:\t")).unwrap_or_default().to_owned()
 }
 
 fn parent(pid: u32) -> u32 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
-    status
-        .lines()
-        .find_map(|l| l.strip_prefix("PPid:\t"))
-        .unwrap()
-        .parse()
-        .unwrap()
+    status.lines().find_map(|l| l.strip_prefix("PPid:\t")).unwrap().parse().unwrap()
 }
 
 #[tokio::test]
@@ -291,20 +256,13 @@ async fn an_unmounted_folder_is_gone_and_not_empty() {
     remote.connect().await.unwrap();
     let identity = remote.identity().unwrap();
     assert!(identity.starts_with("tmpfs|"), "{identity}");
-    remote
-        .create_file(&path("a"), Bytes::arc(b"x"), &new_meta())
-        .await
-        .unwrap();
+    remote.create_file(&path("a"), Bytes::arc(b"x"), &new_meta()).await.unwrap();
     // The helper holds nothing open for longer than a moment.
     until("it can be unmounted", || tool("umount", &[])).await;
     let message = assert_gone(remote.list(&LocPath::root()).await);
     assert!(message.contains("not mounted"), "{message}");
     assert_gone(remote.stat(&path("a")).await);
-    assert_gone(
-        remote
-            .create_file(&path("a"), Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
+    assert_gone(remote.create_file(&path("a"), Bytes::arc(b"x"), &new_meta()).await);
     assert_gone(remote.connect().await);
     assert_eq!(
         std::fs::read_dir(dirs.root()).unwrap().count(),
@@ -328,29 +286,17 @@ async fn what_is_mounted_below_is_refused_and_not_entered() {
     let s = p.subject();
     std::fs::create_dir(s.at("below")).unwrap();
     let below = s.at("below");
-    let mount = Command::new("mount")
-        .args(["-t", "tmpfs", "none"])
-        .arg(&below)
-        .status();
+    let mount = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&below).status();
     if !mount.is_ok_and(|s| s.success()) {
         return skipped("no tmpfs can be mounted here");
     }
     let listing = s.remote.list(&LocPath::root()).await;
     let inside = s.remote.list(&path("below")).await;
-    let made = s
-        .remote
-        .create_file(&path("below/a"), Bytes::arc(b"x"), &new_meta())
-        .await;
+    let made = s.remote.create_file(&path("below/a"), Bytes::arc(b"x"), &new_meta()).await;
     assert!(Command::new("umount").arg(&below).status().unwrap().success());
     let listing = listing.unwrap();
     assert!(listing.entries.is_empty());
-    assert_eq!(
-        listing.refused,
-        [(
-            b"below".to_vec(),
-            "another file system is mounted there".to_owned()
-        )]
-    );
+    assert_eq!(listing.refused, [(b"below".to_vec(), "another file system is mounted there".to_owned())]);
     assert!(matches!(inside, Err(RemoteError::Forbidden(_))), "{inside:?}");
     assert!(matches!(made, Err(RemoteError::Forbidden(_))), "{made:?}");
 }
@@ -358,10 +304,7 @@ async fn what_is_mounted_below_is_refused_and_not_entered() {
 #[tokio::test]
 async fn a_helper_that_cannot_be_started_is_a_sentence() {
     let dirs = Dirs::new();
-    let command = holdfast_remotes::folder::HelperCommand {
-        program: "/nowhere/helper".into(),
-        args: vec![],
-    };
+    let command = holdfast_remotes::folder::HelperCommand { program: "/nowhere/helper".into(), args: vec![] };
     let options = dirs.options(Pretend::default());
     let remote = holdfast_remotes::folder::FolderRemote::new(&dirs.root(), "me", command, options).unwrap();
     let message = assert_gone(remote.connect().await);

@@ -39,10 +39,7 @@ async fn at_point<T>(
     other: impl AsyncFn(&Subject),
 ) -> (Plain, T) {
     let gates = tempfile::tempdir().unwrap();
-    let pretend = Pretend {
-        gate: Some(gates.path().to_owned()),
-        ..pretend
-    };
+    let pretend = Pretend { gate: Some(gates.path().to_owned()), ..pretend };
     let plain = Plain::new(pretend).await;
     let meta = plain.subject().create("a", b"original").await;
     let gate = Gate::arm(gates.path(), point);
@@ -60,9 +57,7 @@ async fn both<T>(call: impl Future<Output = T>, other: impl Future<Output = ()>)
 }
 
 async fn replace(s: &Subject, meta: &Meta) -> Result<Meta, RemoteError> {
-    s.remote
-        .replace_file(&path("a"), &meta.version, Bytes::arc(OURS), &new_meta())
-        .await
+    s.remote.replace_file(&path("a"), &meta.version, Bytes::arc(OURS), &new_meta()).await
 }
 
 async fn remove(s: &Subject, meta: &Meta) -> Result<(), RemoteError> {
@@ -74,9 +69,7 @@ async fn rename(s: &Subject, meta: &Meta) -> Result<Meta, RemoteError> {
 }
 
 async fn create(s: &Subject, _: &Meta) -> Result<Meta, RemoteError> {
-    s.remote
-        .create_file(&path("new"), Bytes::arc(OURS), &new_meta())
-        .await
+    s.remote.create_file(&path("new"), Bytes::arc(OURS), &new_meta()).await
 }
 
 fn by_rename(s: &Subject, to: &str) {
@@ -85,17 +78,11 @@ fn by_rename(s: &Subject, to: &str) {
 }
 
 fn poor() -> Pretend {
-    Pretend {
-        no_rename_flags: true,
-        ..Pretend::default()
-    }
+    Pretend { no_rename_flags: true, ..Pretend::default() }
 }
 
 fn poorest() -> Pretend {
-    Pretend {
-        no_hard_links: true,
-        ..poor()
-    }
+    Pretend { no_hard_links: true, ..poor() }
 }
 
 #[tokio::test]
@@ -109,10 +96,8 @@ async fn a_file_put_there_before_the_exchange_comes_back() {
 
 #[tokio::test]
 async fn a_write_before_the_exchange_comes_back() {
-    let (p, result) = at_point(Pretend::default(), "swap", replace, async |s| {
-        s.other_writes("a", THEIRS)
-    })
-    .await;
+    let (p, result) =
+        at_point(Pretend::default(), "swap", replace, async |s| s.other_writes("a", THEIRS)).await;
     assert_changed(result);
     assert_eq!(p.subject().other_reads("a"), THEIRS);
     p.subject().assert_nothing_left_over();
@@ -131,17 +116,10 @@ async fn a_removal_before_the_exchange_stays() {
 #[tokio::test]
 async fn two_files_around_the_exchange_are_both_kept() {
     let gates = tempfile::tempdir().unwrap();
-    let p = Plain::new(Pretend {
-        gate: Some(gates.path().to_owned()),
-        ..Pretend::default()
-    })
-    .await;
+    let p = Plain::new(Pretend { gate: Some(gates.path().to_owned()), ..Pretend::default() }).await;
     let s = p.subject();
     let meta = s.create("a", b"original").await;
-    let (before, after) = (
-        Gate::arm(gates.path(), "swap"),
-        Gate::arm(gates.path(), "swapped"),
-    );
+    let (before, after) = (Gate::arm(gates.path(), "swap"), Gate::arm(gates.path(), "swapped"));
     let others = async {
         before.reached().await;
         by_rename(s, "a");
@@ -152,9 +130,7 @@ async fn two_files_around_the_exchange_are_both_kept() {
         after.open();
     };
     let result = both(replace(s, &meta), others).await;
-    let Err(RemoteError::Displaced { kept, now }) = result else {
-        panic!("{result:?}")
-    };
+    let Err(RemoteError::Displaced { kept, now }) = result else { panic!("{result:?}") };
     assert!(may_hold_theirs(&kept, OWNER));
     let kept = String::from_utf8(kept.as_bytes().to_vec()).unwrap();
     let mut both = [s.other_reads("a"), s.other_reads(&kept)];
@@ -165,20 +141,14 @@ async fn two_files_around_the_exchange_are_both_kept() {
     assert_eq!(left.len(), 1);
     // The engine fetches it, and clears it away.
     assert!(!s.read(&kept, &left[0].meta).await.is_empty());
-    s.remote
-        .remove_file(&path(&kept), &left[0].meta.version)
-        .await
-        .unwrap();
+    s.remote.remove_file(&path(&kept), &left[0].meta.version).await.unwrap();
     s.assert_nothing_left_over();
 }
 
 /// A file put there right after our exchange is newer than ours: it stays, and so does our success.
 #[tokio::test]
 async fn a_file_put_there_after_the_exchange_is_a_later_change() {
-    let (p, result) = at_point(Pretend::default(), "swapped", replace, async |s| {
-        by_rename(s, "a")
-    })
-    .await;
+    let (p, result) = at_point(Pretend::default(), "swapped", replace, async |s| by_rename(s, "a")).await;
     let ours = result.unwrap();
     assert_ne!(
         ours.version,
@@ -191,10 +161,8 @@ async fn a_file_put_there_after_the_exchange_is_a_later_change() {
 
 #[tokio::test]
 async fn a_write_into_ours_after_the_exchange_is_a_later_change() {
-    let (p, result) = at_point(Pretend::default(), "swapped", replace, async |s| {
-        s.other_writes("a", THEIRS)
-    })
-    .await;
+    let (p, result) =
+        at_point(Pretend::default(), "swapped", replace, async |s| s.other_writes("a", THEIRS)).await;
     let ours = result.unwrap();
     assert_ne!(ours.version, p.subject().stat("a").await.version);
     assert_eq!(p.subject().other_reads("a"), THEIRS);
@@ -203,9 +171,7 @@ async fn a_write_into_ours_after_the_exchange_is_a_later_change() {
 #[tokio::test]
 async fn without_exchange_a_write_before_the_rename_is_kept() {
     let (p, result) = at_point(poor(), "late", replace, async |s| s.other_writes("a", THEIRS)).await;
-    let Err(RemoteError::Displaced { kept, now }) = result else {
-        panic!("{result:?}")
-    };
+    let Err(RemoteError::Displaced { kept, now }) = result else { panic!("{result:?}") };
     let kept = String::from_utf8(kept.as_bytes().to_vec()).unwrap();
     assert_eq!(p.subject().other_reads(&kept), THEIRS);
     assert_eq!(p.subject().other_reads("a"), OURS);

@@ -25,13 +25,7 @@ struct Mounted {
 const SFTP_SERVERS: [&str; 2] = ["/usr/lib/openssh/sftp-server", "/usr/libexec/openssh/sftp-server"];
 
 fn missing() -> Option<String> {
-    for tool in [
-        "/usr/sbin/sshd",
-        "/usr/bin/sshfs",
-        "/usr/bin/ssh",
-        "/usr/bin/ssh-keygen",
-        "/dev/fuse",
-    ] {
+    for tool in ["/usr/sbin/sshd", "/usr/bin/sshfs", "/usr/bin/ssh", "/usr/bin/ssh-keygen", "/dev/fuse"] {
         if !Path::new(tool).exists() {
             return Some(format!("{tool} is missing"));
         }
@@ -43,11 +37,7 @@ fn missing() -> Option<String> {
 }
 
 fn run(program: &str, args: &[&str]) -> Result<(), String> {
-    let output = Command::new(program)
-        .args(args)
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|e| e.to_string())?;
+    let output = Command::new(program).args(args).stdin(Stdio::null()).output().map_err(|e| e.to_string())?;
     if output.status.success() {
         return Ok(());
     }
@@ -79,25 +69,10 @@ impl Mounted {
             let _ = std::fs::create_dir_all("/run/sshd");
         }
         for key in ["host", "id"] {
-            run(
-                "ssh-keygen",
-                &[
-                    "-q",
-                    "-t",
-                    "ed25519",
-                    "-N",
-                    "",
-                    "-f",
-                    dir.join(key).to_str().unwrap(),
-                ],
-            )?;
+            run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", dir.join(key).to_str().unwrap()])?;
         }
         std::fs::copy(dir.join("id.pub"), dir.join("authorized_keys")).unwrap();
-        let port = TcpListener::bind("127.0.0.1:0")
-            .unwrap()
-            .local_addr()
-            .unwrap()
-            .port();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let sftp = SFTP_SERVERS.iter().find(|s| Path::new(s).exists()).unwrap();
         let at = dir.display();
         std::fs::write(
@@ -128,11 +103,7 @@ impl Mounted {
             .stdin(Stdio::null())
             .spawn()
             .map_err(|e| e.to_string())?;
-        let mut server = Mounted {
-            top,
-            sshd,
-            mounted: false,
-        };
+        let mut server = Mounted { top, sshd, mounted: false };
         let mut ended = false;
         until("sshd listens", || {
             ended = server.sshd.try_wait().unwrap().is_some();
@@ -153,10 +124,7 @@ impl Mounted {
         let config = format!("ssh_command=ssh -F {}/ssh_config", dir.display());
         let options = "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0";
         let mount = |options: &str| {
-            run(
-                "sshfs",
-                &["-o", &config, "-o", options, &from, self.mnt().to_str().unwrap()],
-            )
+            run("sshfs", &["-o", &config, "-o", options, &from, self.mnt().to_str().unwrap()])
         };
         // Some versions refuse links that lead outside, others do not know the option for that.
         mount(&format!("{options},no_contain_symlinks")).or_else(|_| mount(options))?;
@@ -250,10 +218,7 @@ pub async fn fixture() -> Option<Sshfs> {
         // The server's process is root's where the tests are.
         obeys_modes: !rustix::process::geteuid().is_root(),
     };
-    Some(Sshfs {
-        subject,
-        _server: server,
-    })
+    Some(Sshfs { subject, _server: server })
 }
 
 holdfast_remotes::conformance_tests!(fixture);
@@ -330,11 +295,7 @@ async fn a_dead_server_is_gone() {
         signal(pid, Signal::KILL);
     }
     assert_gone(remote.list(&LocPath::root()).await);
-    assert_gone(
-        remote
-            .create_file(&path("b"), Bytes::arc(b"x"), &new_meta())
-            .await,
-    );
+    assert_gone(remote.create_file(&path("b"), Bytes::arc(b"x"), &new_meta()).await);
     assert_gone(remote.connect().await);
 }
 
@@ -345,15 +306,8 @@ async fn an_unmounted_share_is_gone_until_it_is_mounted_again() {
     };
     let remote = server.remote(server.options(PATIENT));
     remote.connect().await.unwrap();
-    assert!(
-        remote.identity().unwrap().starts_with("fuse.sshfs|fx:"),
-        "{:?}",
-        remote.identity()
-    );
-    remote
-        .create_file(&path("a"), Bytes::arc(b"x"), &new_meta())
-        .await
-        .unwrap();
+    assert!(remote.identity().unwrap().starts_with("fuse.sshfs|fx:"), "{:?}", remote.identity());
+    remote.create_file(&path("a"), Bytes::arc(b"x"), &new_meta()).await.unwrap();
     until("it can be unmounted", || server.unmount()).await;
     assert_gone(remote.list(&LocPath::root()).await);
     assert_gone(remote.connect().await);

@@ -20,16 +20,10 @@ pub fn helper() -> HelperCommand {
     if is_root() && Path::new("/usr/bin/setpriv").exists() {
         return HelperCommand {
             program: "/usr/bin/setpriv".into(),
-            args: vec![
-                "--bounding-set=-dac_override,-dac_read_search".into(),
-                helper.into(),
-            ],
+            args: vec!["--bounding-set=-dac_override,-dac_read_search".into(), helper.into()],
         };
     }
-    HelperCommand {
-        program: helper.into(),
-        args: vec![],
-    }
+    HelperCommand { program: helper.into(), args: vec![] }
 }
 
 pub fn is_root() -> bool {
@@ -47,9 +41,7 @@ pub struct Dirs {
 
 impl Dirs {
     pub fn new() -> Dirs {
-        let dirs = Dirs {
-            top: tempfile::tempdir().unwrap(),
-        };
+        let dirs = Dirs { top: tempfile::tempdir().unwrap() };
         std::fs::create_dir(dirs.root()).unwrap();
         std::fs::create_dir(dirs.gate()).unwrap();
         dirs

@@ -61,11 +61,7 @@ async fn temporary_names_make_no_hints() {
 
 #[tokio::test]
 async fn a_mount_of_a_server_gives_no_hints() {
-    let p = Plain::new(Pretend {
-        fs_type: Some("nfs4".into()),
-        ..Pretend::default()
-    })
-    .await;
+    let p = Plain::new(Pretend { fs_type: Some("nfs4".into()), ..Pretend::default() }).await;
     assert!(!p.subject().capabilities.watches);
     assert!(p.subject().remote.watch(&LocPath::root()).await.is_none());
 }

@@ -27,19 +27,15 @@ impl Kernel {
             };
             if !holds {
                 let name = String::from_utf8_lossy(&name);
-                wrong.push(format!(
-                    "{name:?} in {parent} is remembered as {known:?} and is {true_now:?}"
-                ));
+                wrong.push(format!("{name:?} in {parent} is remembered as {known:?} and is {true_now:?}"));
             }
         }
         for (node, known) in self.known_attrs() {
             match self.fs.getattr(node) {
                 Ok(now) if told(&now) == told(&known) => {}
-                Ok(now) => wrong.push(format!(
-                    "{node} is remembered as {} and is {}",
-                    brief(&known),
-                    brief(&now)
-                )),
+                Ok(now) => {
+                    wrong.push(format!("{node} is remembered as {} and is {}", brief(&known), brief(&now)))
+                }
                 Err(OpError::NotHere(_)) => {}
                 Err(error) => wrong.push(format!("{node} is remembered, and asked for it gives {error}")),
             }
@@ -61,9 +57,7 @@ impl Kernel {
             if let Ok(len) = read
                 && now[..len] != known[..len]
             {
-                wrong.push(format!(
-                    "page {page} of {node} is remembered with other bytes than it has"
-                ));
+                wrong.push(format!("page {page} of {node} is remembered with other bytes than it has"));
             }
         }
         self.fs.release(node, opened.handle);
@@ -71,30 +65,11 @@ impl Kernel {
 }
 
 fn brief(attr: &Attr) -> String {
-    let Attr {
-        kind,
-        mode,
-        nlink,
-        size,
-        mtime,
-        uid,
-        gid,
-        ..
-    } = attr;
-    format!(
-        "{kind:?} {mode:o}, {nlink} names, {size} bytes, of {}, owner {uid}:{gid}",
-        mtime.0
-    )
+    let Attr { kind, mode, nlink, size, mtime, uid, gid, .. } = attr;
+    format!("{kind:?} {mode:o}, {nlink} names, {size} bytes, of {}, owner {uid}:{gid}", mtime.0)
 }
 
 /// What programs rely on; times of access and change are not promised.
 fn told(attr: &Attr) -> impl PartialEq + use<> {
-    (
-        attr.kind,
-        attr.mode,
-        attr.nlink,
-        attr.size,
-        attr.mtime,
-        (attr.uid, attr.gid, attr.rdev),
-    )
+    (attr.kind, attr.mode, attr.nlink, attr.size, attr.mtime, (attr.uid, attr.gid, attr.rdev))
 }

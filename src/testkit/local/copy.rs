@@ -48,11 +48,7 @@ pub fn copy_of(world: &Arc<dyn World>, from: &dyn LocalFs, root: NodeId, open: &
             copy.tree.inode_mut(id).nlink = 0;
         }
     }
-    Ok(Copied {
-        fs: ModelFs::on(copy.tree, world),
-        nodes: copy.nodes,
-        hazy: copy.hazy,
-    })
+    Ok(Copied { fs: ModelFs::on(copy.tree, world), nodes: copy.nodes, hazy: copy.hazy })
 }
 
 impl Copy<'_> {

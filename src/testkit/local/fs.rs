@@ -13,11 +13,7 @@ use crate::snapshot::{Entry, Snapshot};
 pub type Op<T> = Result<T, OpError>;
 
 /// Who all programs of a simulation are.
-pub const CALLER: Caller = Caller {
-    uid: 1000,
-    gid: 1000,
-    pid: 4242,
-};
+pub const CALLER: Caller = Caller { uid: 1000, gid: 1000, pid: 4242 };
 
 /// The operations of `Fileops`, for one caller. What is not here is `NotHere`; `provide` gets it.
 #[async_trait]
@@ -68,10 +64,7 @@ pub async fn snapshot(fs: &dyn LocalFs, root: NodeId) -> Op<Snapshot> {
     while let Some((at, folder)) = folders.pop() {
         let mut names = BTreeSet::new();
         for (entry, attr) in provided(fs, || fs.read_folder(folder)).await? {
-            assert!(
-                names.insert(entry.name.clone()),
-                "{at} has a name twice: {entry:?}"
-            );
+            assert!(names.insert(entry.name.clone()), "{at} has a name twice: {entry:?}");
             let name = Name::new(&entry.name).map_err(|_| OpError::Invalid)?;
             let path = at.join(&name);
             if attr.kind == Kind::Folder {
@@ -88,12 +81,8 @@ pub async fn snapshot(fs: &dyn LocalFs, root: NodeId) -> Op<Snapshot> {
 async fn look(fs: &dyn LocalFs, attr: &Attr) -> Op<Entry> {
     Ok(match attr.kind {
         Kind::Folder => Entry::Folder { mode: attr.mode },
-        Kind::Symlink => Entry::Symlink {
-            target: fs.readlink(attr.node)?,
-        },
-        Kind::Special(bits) => Entry::Special {
-            mode: bits | attr.mode,
-        },
+        Kind::Symlink => Entry::Symlink { target: fs.readlink(attr.node)? },
+        Kind::Special(bits) => Entry::Special { mode: bits | attr.mode },
         Kind::File => {
             let mut xattrs = BTreeMap::new();
             for name in fs.listxattr(attr.node)? {
@@ -103,12 +92,7 @@ async fn look(fs: &dyn LocalFs, attr: &Attr) -> Op<Entry> {
             let opened = provided(fs, || fs.open(attr.node, OpenMode::default())).await?;
             let content = read_all(fs, attr, opened.handle).await;
             fs.release(attr.node, opened.handle);
-            Entry::File {
-                content: content?,
-                mode: attr.mode,
-                mtime: Some(attr.mtime),
-                xattrs,
-            }
+            Entry::File { content: content?, mode: attr.mode, mtime: Some(attr.mtime), xattrs }
         }
     })
 }

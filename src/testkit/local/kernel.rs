@@ -41,13 +41,7 @@ struct Inode {
 
 impl Caches {
     fn note(&mut self, attr: &Attr, lookups: u64) {
-        let fresh = || Inode {
-            kind: attr.kind,
-            attr: None,
-            pages: Pages::default(),
-            lookups: 0,
-            opens: 0,
-        };
+        let fresh = || Inode { kind: attr.kind, attr: None, pages: Pages::default(), lookups: 0, opens: 0 };
         let inode = self.inodes.entry(attr.node).or_insert_with(fresh);
         // A new size from the file system cuts what is remembered, as the real one does.
         if inode.attr.is_none_or(|old| old.size != attr.size) {
@@ -71,12 +65,7 @@ impl Caches {
 impl Kernel {
     pub fn new(fs: Arc<dyn LocalFs>, root: NodeId) -> Arc<Kernel> {
         let told = fs.invalidations();
-        Arc::new(Kernel {
-            fs,
-            root,
-            told,
-            caches: Mutex::default(),
-        })
+        Arc::new(Kernel { fs, root, told, caches: Mutex::default() })
     }
 
     /// Carries out one message of the file system.
@@ -125,10 +114,7 @@ impl Kernel {
             let (kept, dropped): (BTreeMap<_, _>, BTreeMap<_, _>) =
                 all.into_iter().partition(|(_, inode)| inode.opens > 0);
             caches.inodes = kept;
-            dropped
-                .into_iter()
-                .map(|(node, inode)| (node, inode.lookups))
-                .collect()
+            dropped.into_iter().map(|(node, inode)| (node, inode.lookups)).collect()
         };
         for (node, lookups) in forgotten.into_iter().filter(|(node, _)| *node != self.root) {
             self.fs.forget(node, lookups);
@@ -141,20 +127,12 @@ impl Kernel {
 
     pub(super) fn known_attrs(&self) -> Vec<(NodeId, Attr)> {
         let caches = self.caches.lock();
-        caches
-            .inodes
-            .iter()
-            .filter_map(|(node, inode)| Some((*node, inode.attr?)))
-            .collect()
+        caches.inodes.iter().filter_map(|(node, inode)| Some((*node, inode.attr?))).collect()
     }
 
     pub(super) fn known_pages(&self) -> Vec<(NodeId, BTreeMap<u64, Vec<u8>>)> {
         let caches = self.caches.lock();
-        caches
-            .inodes
-            .iter()
-            .map(|(node, inode)| (*node, inode.pages.all().clone()))
-            .collect()
+        caches.inodes.iter().map(|(node, inode)| (*node, inode.pages.all().clone())).collect()
     }
 
     async fn ask<T>(&self, call: impl FnMut() -> Op<T> + Send) -> Op<T> {
@@ -294,10 +272,7 @@ impl Kernel {
             _ => caches.names.remove(&left),
         };
         caches.names.insert((to.0, to.1.to_vec()), Some(moved));
-        for node in [Some(moved), there, Some(from.0), Some(to.0)]
-            .into_iter()
-            .flatten()
-        {
+        for node in [Some(moved), there, Some(from.0), Some(to.0)].into_iter().flatten() {
             caches.forget_attr(node);
         }
         Ok(())
@@ -350,28 +325,17 @@ impl Kernel {
             let size = self.getattr(node).await?.size;
             let len = (size.saturating_sub(offset)).min(len as u64) as usize;
             let mut bytes = vec![0; len];
-            if self
-                .caches
-                .lock()
-                .pages(node)
-                .is_some_and(|pages| pages.copy_to(offset, &mut bytes))
-            {
+            if self.caches.lock().pages(node).is_some_and(|pages| pages.copy_to(offset, &mut bytes)) {
                 return Ok(bytes);
             }
             let pages: Vec<u64> = touched(offset, len).map(|(page, ..)| page).collect();
             for page in pages {
-                let known = self
-                    .caches
-                    .lock()
-                    .pages(node)
-                    .is_some_and(|pages| pages.has(page));
+                let known = self.caches.lock().pages(node).is_some_and(|pages| pages.has(page));
                 if known {
                     continue;
                 }
                 let mut bytes = vec![0; PAGE as usize];
-                let read = self
-                    .ask(|| self.fs.read(node, handle, page * PAGE, &mut bytes))
-                    .await?;
+                let read = self.ask(|| self.fs.read(node, handle, page * PAGE, &mut bytes)).await?;
                 bytes.truncate(read);
                 if let Some(pages) = self.caches.lock().pages(node) {
                     pages.keep(page, bytes);

@@ -19,28 +19,17 @@ use super::tree::{Body, Tree};
 pub struct ModelFs {
     tree: Arc<Mutex<Tree>>,
     world: Arc<dyn World>,
-    told: (
-        async_channel::Sender<Invalidation>,
-        async_channel::Receiver<Invalidation>,
-    ),
+    told: (async_channel::Sender<Invalidation>, async_channel::Receiver<Invalidation>),
 }
 
 impl ModelFs {
     pub fn new(world: &Arc<dyn World>) -> ModelFs {
         let tree = Tree::new(world.now());
-        ModelFs {
-            tree: Arc::new(Mutex::new(tree)),
-            world: world.clone(),
-            told: async_channel::unbounded(),
-        }
+        ModelFs { tree: Arc::new(Mutex::new(tree)), world: world.clone(), told: async_channel::unbounded() }
     }
 
     pub(super) fn on(tree: Tree, world: &Arc<dyn World>) -> ModelFs {
-        ModelFs {
-            tree: Arc::new(Mutex::new(tree)),
-            world: world.clone(),
-            told: async_channel::unbounded(),
-        }
+        ModelFs { tree: Arc::new(Mutex::new(tree)), world: world.clone(), told: async_channel::unbounded() }
     }
 
     /// Changes a file's bytes behind the kernel's back, as news from a server would; `told` says
@@ -205,26 +194,13 @@ impl LocalFs for ModelFs {
             let entries = tree.entries(node.0)?.iter();
             let with_attr = entries.map(|(name, id)| {
                 let attr = tree.attr(*id);
-                (
-                    FolderEntry {
-                        node: attr.node,
-                        kind: attr.kind,
-                        name: name.clone(),
-                    },
-                    attr,
-                )
+                (FolderEntry { node: attr.node, kind: attr.kind, name: name.clone() }, attr)
             });
             Ok(with_attr.collect())
         })
     }
     fn getxattr(&self, node: NodeId, name: &[u8]) -> Op<Vec<u8>> {
-        self.with(|tree, _| {
-            tree.inode(node.0)
-                .xattrs
-                .get(name)
-                .cloned()
-                .ok_or(OpError::NoAttribute)
-        })
+        self.with(|tree, _| tree.inode(node.0).xattrs.get(name).cloned().ok_or(OpError::NoAttribute))
     }
     fn setxattr(&self, node: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Op<()> {
         if !name.starts_with(b"user.") {

@@ -24,10 +24,7 @@ struct Open {
 
 impl Program {
     pub fn new(kernel: &Arc<Kernel>) -> Program {
-        Program {
-            kernel: kernel.clone(),
-            slots: BTreeMap::new(),
-        }
+        Program { kernel: kernel.clone(), slots: BTreeMap::new() }
     }
 
     /// Slots with open files.
@@ -51,10 +48,7 @@ impl Program {
         let mut mirrored = Program::new(kernel);
         for (slot, open) in &self.slots {
             let node = *nodes.get(&open.node).ok_or(OpError::Stale)?;
-            let mode = OpenMode {
-                write: open.write,
-                truncate: false,
-            };
+            let mode = OpenMode { write: open.write, truncate: false };
             let handle = kernel.open(node, mode).await?.handle;
             let write = open.write;
             mirrored.slots.insert(*slot, Open { node, handle, write });
@@ -79,18 +73,8 @@ impl Program {
 
     pub async fn run(&mut self, step: &Step) -> Op<Outcome> {
         match step {
-            Step::Open {
-                slot,
-                path,
-                write,
-                truncate,
-                create,
-                exclusive,
-            } => {
-                let mode = OpenMode {
-                    write: *write,
-                    truncate: *truncate,
-                };
+            Step::Open { slot, path, write, truncate, create, exclusive } => {
+                let mode = OpenMode { write: *write, truncate: *truncate };
                 let (create, exclusive) = (*create, *exclusive);
                 self.open(*slot, path, mode, create, exclusive).await
             }
@@ -117,10 +101,7 @@ impl Program {
             }
             Step::SetSize { slot, size } => {
                 let open = self.writable(*slot)?;
-                let set = SetAttr {
-                    size: Some(*size),
-                    ..SetAttr::default()
-                };
+                let set = SetAttr { size: Some(*size), ..SetAttr::default() };
                 self.kernel.setattr(open.node, Some(open.handle), &set).await?;
                 Ok(Outcome::Done)
             }
@@ -181,24 +162,15 @@ impl Program {
                 kernel.link(node, folder, name).await?;
             }
             Step::Truncate { path, size } => {
-                let set = SetAttr {
-                    size: Some(*size),
-                    ..SetAttr::default()
-                };
+                let set = SetAttr { size: Some(*size), ..SetAttr::default() };
                 self.set(path, &set, true).await?;
             }
             Step::Chmod { path, mode } => {
-                let set = SetAttr {
-                    mode: Some(*mode),
-                    ..SetAttr::default()
-                };
+                let set = SetAttr { mode: Some(*mode), ..SetAttr::default() };
                 self.set(path, &set, false).await?;
             }
             Step::SetTime { path, mtime } => {
-                let set = SetAttr {
-                    mtime: Some(SetTime::To(*mtime)),
-                    ..SetAttr::default()
-                };
+                let set = SetAttr { mtime: Some(SetTime::To(*mtime)), ..SetAttr::default() };
                 self.set(path, &set, false).await?;
             }
             Step::SetXattr { path, name, value } => {
@@ -219,13 +191,7 @@ impl Program {
     }
 
     fn writable(&self, slot: u8) -> Op<Open> {
-        self.slot(slot).and_then(|open| {
-            if open.write {
-                Ok(open)
-            } else {
-                Err(OpError::BadHandle)
-            }
-        })
+        self.slot(slot).and_then(|open| if open.write { Ok(open) } else { Err(OpError::BadHandle) })
     }
 
     /// Symbolic links are not followed anywhere: programs of a simulation know their tree.
@@ -288,10 +254,7 @@ impl Program {
             Ok(_) if create && exclusive => return Err(OpError::Exists),
             Ok(node) => (node, self.kernel.open(node, mode).await?),
             Err(OpError::NotFound) if create => {
-                let new = OpenMode {
-                    truncate: false,
-                    ..mode
-                };
+                let new = OpenMode { truncate: false, ..mode };
                 self.kernel.create(folder, name, 0o644, new).await?
             }
             Err(error) => return Err(error),
@@ -314,11 +277,6 @@ impl Program {
         let plain = attr.kind != Kind::Folder;
         let (size, nlink) = (plain.then_some(attr.size), plain.then_some(attr.nlink));
         let mode = if attr.kind == Kind::Symlink { 0 } else { attr.mode };
-        Ok(Outcome::Stat {
-            kind: attr.kind,
-            mode,
-            size,
-            nlink,
-        })
+        Ok(Outcome::Stat { kind: attr.kind, mode, size, nlink })
     }
 }

@@ -75,11 +75,7 @@ struct Places {
 
 impl Places {
     fn of(tree: &Snapshot) -> Places {
-        let mut places = Places {
-            files: Vec::new(),
-            folders: vec![Vec::new()],
-            all: Vec::new(),
-        };
+        let mut places = Places { files: Vec::new(), folders: vec![Vec::new()], all: Vec::new() };
         for (path, entry) in &tree.0 {
             let path = path.as_bytes().to_vec();
             match entry {
@@ -109,11 +105,7 @@ impl RandomProgram {
             Some(path) if !stray => path.clone(),
             _ => new.clone(),
         };
-        let (file, any, folder) = (
-            one_of(&places.files),
-            one_of(&places.all),
-            one_of(&places.folders),
-        );
+        let (file, any, folder) = (one_of(&places.files), one_of(&places.all), one_of(&places.folders));
         match what {
             What::Write | What::SaveByRename | What::SaveAside | What::Append => self.save(what, file, new),
             What::WriteInPlace | What::Hold | What::UseHeld | What::Truncate => self.change(what, file),
@@ -131,11 +123,9 @@ impl RandomProgram {
                 Step::save_by_rename(0, &file, &beside, data, flag)
             }
             What::SaveAside => Step::save_by_moving_aside(0, &file, data, flag),
-            What::Append => vec![
-                open(0, &file, true, false),
-                Step::Append { slot: 0, data },
-                Step::Close { slot: 0 },
-            ],
+            What::Append => {
+                vec![open(0, &file, true, false), Step::Append { slot: 0, data }, Step::Close { slot: 0 }]
+            }
             _ => Step::write_file(0, if flag { &file } else { &new }, data),
         }
     }
@@ -148,11 +138,7 @@ impl RandomProgram {
             What::WriteInPlace => {
                 let len = 1 + rng.index(5000);
                 let data = rng.bytes(len);
-                let write = Step::Write {
-                    slot: 0,
-                    offset,
-                    data,
-                };
+                let write = Step::Write { slot: 0, offset, data };
                 vec![open(0, &path, true, false), write, Step::Close { slot: 0 }]
             }
             What::Hold => {
@@ -164,22 +150,11 @@ impl RandomProgram {
                 0 => Step::Close { slot },
                 1 => Step::Fsync { slot },
                 2 => Step::SetSize { slot, size: offset },
-                3 => Step::Read {
-                    slot,
-                    offset,
-                    len: 10_000,
-                },
-                4 => Step::Append {
-                    slot,
-                    data: words::content(rng),
-                },
+                3 => Step::Read { slot, offset, len: 10_000 },
+                4 => Step::Append { slot, data: words::content(rng) },
                 _ => {
                     let len = 1 + rng.index(9000);
-                    Step::Write {
-                        slot,
-                        offset,
-                        data: rng.bytes(len),
-                    }
+                    Step::Write { slot, offset, data: rng.bytes(len) }
                 }
             }],
         }
@@ -189,33 +164,15 @@ impl RandomProgram {
         let rng = &mut self.rng;
         let step = match what {
             What::Rename => {
-                let mode = if rng.chance(200) {
-                    RenameMode::NoReplace
-                } else {
-                    RenameMode::Replace
-                };
-                Step::Rename {
-                    from: any,
-                    to: new,
-                    mode,
-                }
+                let mode = if rng.chance(200) { RenameMode::NoReplace } else { RenameMode::Replace };
+                Step::Rename { from: any, to: new, mode }
             }
-            What::Exchange => Step::Rename {
-                from: any,
-                to: file,
-                mode: RenameMode::Exchange,
-            },
-            What::Link => Step::Link {
-                existing: file,
-                path: new,
-            },
+            What::Exchange => Step::Rename { from: any, to: file, mode: RenameMode::Exchange },
+            What::Link => Step::Link { existing: file, path: new },
             What::Unlink => Step::Unlink { path: any },
             What::Mkdir => Step::Mkdir { path: new },
             What::Rmdir => Step::Rmdir { path: folder },
-            What::Symlink => Step::Symlink {
-                path: new,
-                target: words::name(rng),
-            },
+            What::Symlink => Step::Symlink { path: new, target: words::name(rng) },
             What::Chmod => {
                 let mode = *rng.pick(&[0o600, 0o644, 0o755, 0o700, 0o444]).unwrap_or(&0o644);
                 Step::Chmod { path: any, mode }
@@ -227,11 +184,7 @@ impl RandomProgram {
             What::Xattr => {
                 let name = b"user.tag".to_vec();
                 if rng.chance(700) {
-                    Step::SetXattr {
-                        path: any,
-                        name,
-                        value: words::name(rng),
-                    }
+                    Step::SetXattr { path: any, name, value: words::name(rng) }
                 } else {
                     Step::RemoveXattr { path: any, name }
                 }
@@ -246,12 +199,5 @@ impl RandomProgram {
 
 fn open(slot: u8, path: &[u8], write: bool, truncate: bool) -> Step {
     let path = path.to_vec();
-    Step::Open {
-        slot,
-        path,
-        write,
-        truncate,
-        create: false,
-        exclusive: false,
-    }
+    Step::Open { slot, path, write, truncate, create: false, exclusive: false }
 }

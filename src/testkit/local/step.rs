@@ -127,11 +127,7 @@ impl Step {
                 create: true,
                 exclusive: false,
             },
-            Step::Write {
-                slot,
-                offset: 0,
-                data,
-            },
+            Step::Write { slot, offset: 0, data },
             Step::Close { slot },
         ]
     }
@@ -142,22 +138,15 @@ impl Step {
         if sync {
             steps.insert(2, Step::Fsync { slot });
         }
-        steps.push(Step::Rename {
-            from: beside.to_vec(),
-            to: path.to_vec(),
-            mode: RenameMode::Replace,
-        });
+        steps.push(Step::Rename { from: beside.to_vec(), to: path.to_vec(), mode: RenameMode::Replace });
         steps
     }
 
     /// As editors with backups save: the old file is moved aside, a new one is written in its place.
     pub fn save_by_moving_aside(slot: u8, path: &[u8], data: Vec<u8>, keep_backup: bool) -> Vec<Step> {
         let aside = [path, b"~"].concat();
-        let mut steps = vec![Step::Rename {
-            from: path.to_vec(),
-            to: aside.clone(),
-            mode: RenameMode::Replace,
-        }];
+        let mut steps =
+            vec![Step::Rename { from: path.to_vec(), to: aside.clone(), mode: RenameMode::Replace }];
         steps.extend(Step::write_file(slot, path, data));
         if !keep_backup {
             steps.push(Step::Unlink { path: aside });

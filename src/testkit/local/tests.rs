@@ -19,11 +19,7 @@ fn case(seed: u64) -> Case {
     let dyn_world: Arc<dyn World> = Arc::new(world.clone());
     let fs = ModelFs::new(&dyn_world);
     let kernel = Kernel::new(Arc::new(fs.clone()), NodeId::ROOT);
-    Case {
-        world,
-        fs,
-        program: Program::new(&kernel),
-    }
+    Case { world, fs, program: Program::new(&kernel) }
 }
 
 impl Case {
@@ -42,11 +38,7 @@ impl Case {
 }
 
 fn rename(from: &str, to: &str, mode: RenameMode) -> Step {
-    Step::Rename {
-        from: from.into(),
-        to: to.into(),
-        mode,
-    }
+    Step::Rename { from: from.into(), to: to.into(), mode }
 }
 
 fn mkdir(path: &str) -> Step {
@@ -64,18 +56,9 @@ fn renames_as_posix_has_them() {
     assert_eq!(case.run(rename("f", "d", replace)), Err(OpError::IsFolder));
     assert_eq!(case.run(rename("d", "f", replace)), Err(OpError::NotFolder));
     assert_eq!(case.run(rename("empty", "d", replace)), Err(OpError::NotEmpty));
-    assert_eq!(
-        case.run(rename("f", "d/g", RenameMode::NoReplace)),
-        Err(OpError::Exists)
-    );
-    assert_eq!(
-        case.run(rename("f", "no", RenameMode::Exchange)),
-        Err(OpError::NotFound)
-    );
-    case.all(&[
-        rename("f", "d/e", RenameMode::Exchange),
-        rename("d/e", "d/g", replace),
-    ]);
+    assert_eq!(case.run(rename("f", "d/g", RenameMode::NoReplace)), Err(OpError::Exists));
+    assert_eq!(case.run(rename("f", "no", RenameMode::Exchange)), Err(OpError::NotFound));
+    case.all(&[rename("f", "d/e", RenameMode::Exchange), rename("d/e", "d/g", replace)]);
     assert_eq!(case.tree().content("d/g"), Some(&b"one"[..]));
     case.all(&[rename("d", "empty", replace), rename("f", "d", replace)]);
     assert_eq!(case.tree().0.len(), 3);
@@ -94,23 +77,11 @@ fn open_files_outlive_their_names() {
         exclusive: false,
     }]);
     case.all(&Step::save_by_rename(0, b"a", b"a.tmp", b"new".to_vec(), true));
-    let held = Step::Read {
-        slot: 1,
-        offset: 0,
-        len: 10,
-    };
+    let held = Step::Read { slot: 1, offset: 0, len: 10 };
     assert_eq!(case.run(held), Ok(Outcome::Bytes(b"old".to_vec())));
     assert_eq!(case.read("a"), Ok(Outcome::Bytes(b"new".to_vec())));
-    case.all(&[Step::Write {
-        slot: 1,
-        offset: 5,
-        data: b"x".to_vec(),
-    }]);
-    let held = Step::Read {
-        slot: 1,
-        offset: 0,
-        len: 10,
-    };
+    case.all(&[Step::Write { slot: 1, offset: 5, data: b"x".to_vec() }]);
+    let held = Step::Read { slot: 1, offset: 0, len: 10 };
     assert_eq!(case.run(held), Ok(Outcome::Bytes(b"old\0\0x".to_vec())));
     assert_eq!(case.read("a"), Ok(Outcome::Bytes(b"new".to_vec())));
 }
@@ -120,10 +91,7 @@ fn backups_are_what_editors_leave() {
     let mut case = case(1);
     case.all(&Step::write_file(0, b"a", b"1".to_vec()));
     case.all(&Step::save_by_moving_aside(0, b"a", b"2".to_vec(), true));
-    assert_eq!(
-        (case.tree().content("a"), case.tree().content("a~")),
-        (Some(&b"2"[..]), Some(&b"1"[..]))
-    );
+    assert_eq!((case.tree().content("a"), case.tree().content("a~")), (Some(&b"2"[..]), Some(&b"1"[..])));
     case.all(&Step::save_by_moving_aside(0, b"a", b"3".to_vec(), false));
     assert_eq!(case.tree().0.len(), 1);
 }
@@ -152,12 +120,8 @@ fn the_kernel_obeys_in_the_background_and_answers_barriers() {
     let node = case.fs.mkdir(NodeId::ROOT, b"d", 0o755).unwrap();
     assert_eq!(node.kind, Kind::Folder);
     let (done, all_done) = async_channel::bounded(1);
-    case.fs
-        .tell(holdfast_engine::fileops::Invalidation::Barrier(done));
-    assert!(
-        case.world.run_until(all_done.recv()).is_err(),
-        "the sender is dropped"
-    );
+    case.fs.tell(holdfast_engine::fileops::Invalidation::Barrier(done));
+    assert!(case.world.run_until(all_done.recv()).is_err(), "the sender is dropped");
     assert_eq!(case.world.elapsed(), Duration::from_millis(1));
 }
 
@@ -175,21 +139,11 @@ fn caches_change_nothing_that_programs_see() {
                 assert_eq!(a, b, "seed {seed}: {step:?}");
                 done += usize::from(a.is_ok());
                 plain.program.kernel.drop_caches();
-                assert_eq!(
-                    cached.program.kernel.audit(),
-                    [""; 0],
-                    "seed {seed}: after {step:?}"
-                );
+                assert_eq!(cached.program.kernel.audit(), [""; 0], "seed {seed}: after {step:?}");
             }
-            cached
-                .tree()
-                .without_times()
-                .assert_same(&plain.tree().without_times(), "trees");
+            cached.tree().without_times().assert_same(&plain.tree().without_times(), "trees");
         }
-        assert!(
-            done > 80,
-            "seed {seed}: most steps are possible, but only {done} were"
-        );
+        assert!(done > 80, "seed {seed}: most steps are possible, but only {done} were");
         cached.program.exit();
         assert_eq!(cached.program.open_slots(), []);
     }

@@ -44,11 +44,7 @@ fn check(name: &[u8]) -> Op<()> {
 impl Tree {
     /// With an empty root.
     pub(super) fn new(now: Time) -> Tree {
-        let mut tree = Tree {
-            inodes: BTreeMap::new(),
-            next: ROOT,
-            open: BTreeMap::new(),
-        };
+        let mut tree = Tree { inodes: BTreeMap::new(), next: ROOT, open: BTreeMap::new() };
         tree.add(Body::Folder(BTreeMap::new()), 0o755, now);
         tree
     }
@@ -59,17 +55,7 @@ impl Tree {
         let nlink = if matches!(body, Body::Folder(_)) { 2 } else { 1 };
         let xattrs = BTreeMap::new();
         let (uid, gid) = (CALLER.uid, CALLER.gid);
-        let inode = Inode {
-            body,
-            mode,
-            nlink,
-            uid,
-            gid,
-            atime: now,
-            mtime: now,
-            ctime: now,
-            xattrs,
-        };
+        let inode = Inode { body, mode, nlink, uid, gid, atime: now, mtime: now, ctime: now, xattrs };
         self.inodes.insert(id, inode);
         id
     }
@@ -107,10 +93,7 @@ impl Tree {
 
     pub(super) fn find(&self, parent: NodeId, name: &[u8]) -> Op<u64> {
         check(name)?;
-        self.entries(parent.0)?
-            .get(name)
-            .copied()
-            .ok_or(OpError::NotFound)
+        self.entries(parent.0)?.get(name).copied().ok_or(OpError::NotFound)
     }
 
     pub(super) fn attr(&self, id: u64) -> Attr {
@@ -171,9 +154,7 @@ impl Tree {
 
     pub(super) fn holds(&self, outer: u64, inner: u64) -> bool {
         outer == inner
-            || self
-                .entries(outer)
-                .is_ok_and(|entries| entries.values().any(|id| self.holds(*id, inner)))
+            || self.entries(outer).is_ok_and(|entries| entries.values().any(|id| self.holds(*id, inner)))
     }
 
     pub(super) fn rename(
@@ -200,11 +181,7 @@ impl Tree {
         if let Some(there) = there {
             if self.holds(there, from.0.0) {
                 let exchange = mode == RenameMode::Exchange;
-                return Err(if exchange {
-                    OpError::Invalid
-                } else {
-                    OpError::NotEmpty
-                });
+                return Err(if exchange { OpError::Invalid } else { OpError::NotEmpty });
             }
             if there == moved {
                 return Ok(());
@@ -269,9 +246,6 @@ impl Tree {
         let handle = self.next;
         self.next += 1;
         self.open.insert(handle, mode);
-        Opened {
-            handle: FileHandle(handle),
-            keep_cache: true,
-        }
+        Opened { handle: FileHandle(handle), keep_cache: true }
     }
 }

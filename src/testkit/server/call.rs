@@ -62,11 +62,7 @@ impl Drop for GiveUp {
 
 impl Link {
     pub(super) fn new(server: FakeServer, owner: &str) -> Link {
-        Link {
-            server,
-            owner: owner.to_owned(),
-            state: Mutex::default(),
-        }
+        Link { server, owner: owner.to_owned(), state: Mutex::default() }
     }
 
     fn world(&self) -> &crate::world::SimWorld {
@@ -75,10 +71,9 @@ impl Link {
 
     fn gone(&self) -> RemoteError {
         match self.server.inner.state.lock().line {
-            Line::Down(reason) => RemoteError::Gone {
-                reason,
-                message: "the server cannot be reached".into(),
-            },
+            Line::Down(reason) => {
+                RemoteError::Gone { reason, message: "the server cannot be reached".into() }
+            }
             Line::Up | Line::Frozen => RemoteError::gone("the connection was broken"),
         }
     }
@@ -141,24 +136,16 @@ impl Link {
                     OfflineReason::SignInNeeded => "the server wants a password",
                     _ => "the server cannot be reached",
                 };
-                return Err(RemoteError::Gone {
-                    reason,
-                    message: message.into(),
-                });
+                return Err(RemoteError::Gone { reason, message: message.into() });
             }
             if state.rng.chance(state.faults.breaks) {
                 return Err(RemoteError::gone("the connection was broken"));
             }
             if state.root == Root::Unmounted {
-                return Err(RemoteError::gone(
-                    "the folder is not the one it was: nothing is mounted there",
-                ));
+                return Err(RemoteError::gone("the folder is not the one it was: nothing is mounted there"));
             }
             state.next_temp += 1;
-            Connection {
-                serial: state.next_temp,
-                epoch: state.epoch,
-            }
+            Connection { serial: state.next_temp, epoch: state.epoch }
         };
         let old = self.state.lock().connection;
         match old {
@@ -201,11 +188,7 @@ impl Link {
         let told = {
             let mut state = self.state.lock();
             state.in_flight -= 1;
-            if state.in_flight == 0 {
-                std::mem::take(&mut state.quiet)
-            } else {
-                Vec::new()
-            }
+            if state.in_flight == 0 { std::mem::take(&mut state.quiet) } else { Vec::new() }
         };
         drop(told);
     }
@@ -231,12 +214,7 @@ impl Link {
         self.server.inner.state.lock().traffic.calls += 1;
         self.server.trace(|| format!("{} {name} {about}", self.owner));
         let give_up = GiveUp(Arc::default());
-        let call = Call {
-            link: self.clone(),
-            connection,
-            given_up: give_up.0.clone(),
-            name,
-        };
+        let call = Call { link: self.clone(), connection, given_up: give_up.0.clone(), name };
         let (send, receive) = oneshot::channel();
         self.world().spawn(Box::pin(async move {
             let answer = call.carry_out(work).await;
@@ -274,9 +252,7 @@ impl Call {
         }
         let answer = work(self.clone()).await;
         if self.draw(|faults| faults.lost_answers) && !matches!(answer, Err(RemoteError::Gone { .. })) {
-            self.link
-                .server
-                .trace(|| format!("the answer to {} is lost", self.name));
+            self.link.server.trace(|| format!("the answer to {} is lost", self.name));
             self.link.break_off(self.connection);
         }
         self.travel().await;
@@ -320,10 +296,7 @@ impl Call {
     /// Bytes travel to the server; `Gone` where the sender or the line went meanwhile.
     pub(super) async fn send(&self, bytes: u64) -> Answer<()> {
         self.link.server.inner.state.lock().traffic.bytes_up += bytes;
-        self.link
-            .world()
-            .sleep(self.link.server.transfer_time(bytes))
-            .await;
+        self.link.world().sleep(self.link.server.transfer_time(bytes)).await;
         self.link.thaw().await;
         if self.is_given_up() || !self.link.is_alive(self.connection) {
             return Err(self.link.gone());
@@ -334,10 +307,7 @@ impl Call {
     /// Bytes travel back.
     pub(super) async fn receive(&self, bytes: u64) {
         self.link.server.inner.state.lock().traffic.bytes_down += bytes;
-        self.link
-            .world()
-            .sleep(self.link.server.transfer_time(bytes))
-            .await;
+        self.link.world().sleep(self.link.server.transfer_time(bytes)).await;
     }
 }
 
@@ -350,10 +320,7 @@ impl FakeServer {
     fn forget_watchers(&self, serial: u64) {
         let dropped: Vec<_> = {
             let mut state = self.inner.state.lock();
-            state
-                .watchers
-                .extract_if(.., |w| w.connection == serial)
-                .collect()
+            state.watchers.extract_if(.., |w| w.connection == serial).collect()
         };
         drop(dropped);
     }

@@ -29,13 +29,7 @@ impl Call {
         after: Option<Arc<Vec<u8>>>,
     ) {
         let (owner, path) = (self.link.owner.clone(), path.as_bytes().to_vec());
-        state.effects.push(Effect {
-            owner,
-            call,
-            path,
-            before,
-            after,
-        });
+        state.effects.push(Effect { owner, call, path, before, after });
     }
 
     /// What follows a change: hints, and a server that stamps files by itself.
@@ -108,10 +102,7 @@ impl Call {
                 return Err(RemoteError::Forbidden("a folder has one name".into()));
             }
             let (folder, name) = state.free_place(path)?;
-            state
-                .tree
-                .attach(folder, &name, ino, &state.profile)
-                .map_err(refusal)?;
+            state.tree.attach(folder, &name, ino, &state.profile).map_err(refusal)?;
             self.note(state, "link", path);
             state.tree.meta(ino, &state.profile)
         };
@@ -133,10 +124,7 @@ impl Call {
                 return Err(RemoteError::NotEmpty);
             }
             let folder = state.reach(&folder, false)?;
-            state
-                .tree
-                .detach(folder, &name, &state.profile)
-                .map_err(refusal)?;
+            state.tree.detach(folder, &name, &state.profile).map_err(refusal)?;
             state.tree.drop_unnamed(ino, &state.profile);
             self.note(state, "rmdir", path);
         }
@@ -157,25 +145,15 @@ impl Call {
                 let spelled = |p: &LocPath| state.profile.key(p.as_bytes());
                 there == Ok(ino) && spelled(from) == spelled(to) && from != to
             };
-            let (folder, name) = if same_key {
-                state.place_of(to)?
-            } else {
-                state.free_place(to)?
-            };
+            let (folder, name) = if same_key { state.place_of(to)? } else { state.free_place(to)? };
             if state.tree.holds(ino, folder) {
                 return Err(RemoteError::Forbidden("a folder cannot go into itself".into()));
             }
             if let Some(why) = state.profile.refuses(&name) {
                 return Err(RemoteError::BadName(why.into()));
             }
-            state
-                .tree
-                .detach(old_folder, &old_name, &state.profile)
-                .map_err(refusal)?;
-            state
-                .tree
-                .attach(folder, &name, ino, &state.profile)
-                .map_err(refusal)?;
+            state.tree.detach(old_folder, &old_name, &state.profile).map_err(refusal)?;
+            state.tree.attach(folder, &name, ino, &state.profile).map_err(refusal)?;
             self.note(state, "rename", to);
             state.tree.meta(ino, &state.profile)
         };
@@ -199,11 +177,7 @@ impl Call {
                 node.mtime = profile.step(mtime);
             }
             if let Some(xattrs) = set.xattrs.as_ref().filter(|_| can.xattrs) {
-                node.xattrs = xattrs
-                    .iter()
-                    .filter(|(name, _)| name.starts_with(b"user."))
-                    .cloned()
-                    .collect();
+                node.xattrs = xattrs.iter().filter(|(name, _)| name.starts_with(b"user.")).cloned().collect();
             }
             if before != state.tree.meta(ino, &state.profile) {
                 state.tree.touch(ino, false, &state.profile);
@@ -259,9 +233,7 @@ impl State {
             return Err(RemoteError::BadName(why.into()));
         }
         let ino = self.tree.add(body, mode, now, self.profile.reuses_file_ids);
-        self.tree
-            .attach(folder, &name, ino, &self.profile)
-            .map_err(refusal)?;
+        self.tree.attach(folder, &name, ino, &self.profile).map_err(refusal)?;
         Ok(ino)
     }
 }

@@ -32,13 +32,9 @@ impl State {
             UserAction::Remove { path } => self.cut(path, &profile),
             UserAction::Rename { from, to } => self.move_to(from, to, &profile),
             UserAction::Mkdir { path } => self.put(path, Body::Folder(BTreeMap::new()), 0o755, now, &profile),
-            UserAction::Symlink { path, target } => self.put(
-                path,
-                Body::Symlink(target.as_slice().into()),
-                0o777,
-                now,
-                &profile,
-            ),
+            UserAction::Symlink { path, target } => {
+                self.put(path, Body::Symlink(target.as_slice().into()), 0o777, now, &profile)
+            }
             UserAction::Special { path, mode } => self.put(path, Body::Special(*mode), *mode, now, &profile),
             UserAction::Link { existing, path } => {
                 let ino = self.tree.find(existing, &profile)?;
@@ -176,10 +172,7 @@ impl State {
         }
         if let Some((_, there)) = self.tree.folder(to_folder)?.get(&profile.key(&to_name)) {
             let there = *there;
-            let folders = (
-                self.tree.folder(ino).is_ok(),
-                self.tree.folder(there).map(BTreeMap::len),
-            );
+            let folders = (self.tree.folder(ino).is_ok(), self.tree.folder(there).map(BTreeMap::len));
             match folders {
                 _ if there == ino => {}
                 (true, Ok(0)) | (false, Err(_)) => self.cut(to, profile)?,

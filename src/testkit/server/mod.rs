@@ -110,11 +110,7 @@ impl FakeServer {
             next_temp: 1,
         };
         FakeServer {
-            inner: Arc::new(Inner {
-                name: name.to_owned(),
-                world: world.clone(),
-                state: Mutex::new(state),
-            }),
+            inner: Arc::new(Inner { name: name.to_owned(), world: world.clone(), state: Mutex::new(state) }),
         }
     }
 
@@ -252,11 +248,7 @@ impl FakeServer {
             let mut guard = self.inner.state.lock();
             let state = &mut *guard;
             let lost = state.rng.chance(state.faults.lost_hints);
-            let hint = if lost {
-                Hint::Everything
-            } else {
-                Hint::Folder(folder.clone())
-            };
+            let hint = if lost { Hint::Everything } else { Hint::Folder(folder.clone()) };
             let watching = state.watchers.iter().filter(|w| folder.starts_with(&w.folder));
             watching.map(|w| (w.hints.clone(), hint.clone())).collect()
         };

@@ -170,9 +170,7 @@ impl Profile {
 
     /// As the server keeps the time.
     pub fn step(&self, time: Time) -> Time {
-        let step = i64::try_from(self.capabilities.time_step.as_nanos())
-            .unwrap_or(1)
-            .max(1);
+        let step = i64::try_from(self.capabilities.time_step.as_nanos()).unwrap_or(1).max(1);
         Time(time.0.div_euclid(step) * step)
     }
 

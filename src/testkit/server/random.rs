@@ -33,10 +33,7 @@ enum What {
 
 impl RandomUser {
     pub fn new(rng: Rng) -> RandomUser {
-        RandomUser {
-            rng,
-            folders: Vec::new(),
-        }
+        RandomUser { rng, folders: Vec::new() }
     }
 
     /// Works only below these folders.
@@ -83,14 +80,8 @@ impl RandomUser {
         let file = rng.pick(&files).cloned();
         let any = rng.pick(&all).cloned();
         match (what, file, any) {
-            (What::Edit, Some(path), _) => UserAction::Write {
-                path,
-                content: words::content(rng),
-            },
-            (What::Save, Some(path), _) => UserAction::Save {
-                path,
-                content: words::content(rng),
-            },
+            (What::Edit, Some(path), _) => UserAction::Write { path, content: words::content(rng) },
+            (What::Save, Some(path), _) => UserAction::Save { path, content: words::content(rng) },
             (What::Remove, _, Some(path)) => UserAction::Remove { path },
             (What::Rename, _, Some(from)) => UserAction::Rename { from, to: new_path },
             (What::Chmod, _, Some(path)) => {
@@ -99,14 +90,10 @@ impl RandomUser {
             }
             (What::Touch, Some(path), _) => UserAction::Touch { path },
             (What::Mkdir, ..) => UserAction::Mkdir { path: new_path },
-            (What::Symlink, ..) if server.profile().capabilities.symlinks => UserAction::Symlink {
-                path: new_path,
-                target: words::name(rng),
-            },
-            _ => UserAction::Write {
-                path: new_path,
-                content: words::content(rng),
-            },
+            (What::Symlink, ..) if server.profile().capabilities.symlinks => {
+                UserAction::Symlink { path: new_path, target: words::name(rng) }
+            }
+            _ => UserAction::Write { path: new_path, content: words::content(rng) },
         }
     }
 

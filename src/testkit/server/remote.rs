@@ -21,9 +21,7 @@ pub struct FakeRemote {
 
 impl FakeRemote {
     pub(super) fn new(server: FakeServer, owner: &str) -> FakeRemote {
-        FakeRemote {
-            link: Arc::new(Link::new(server, owner)),
-        }
+        FakeRemote { link: Arc::new(Link::new(server, owner)) }
     }
 
     /// A call that has its effect in one step.
@@ -33,9 +31,7 @@ impl FakeRemote {
         about: String,
         work: impl FnOnce(&Call) -> Answer<T> + Send + 'static,
     ) -> Answer<T> {
-        self.link
-            .call(name, about, 0, |call| async move { work(&call) })
-            .await
+        self.link.call(name, about, 0, |call| async move { work(&call) }).await
     }
 }
 
@@ -72,21 +68,10 @@ impl Remote for FakeRemote {
         let about = format!("{path} {offset}+{len}");
         self.link
             .call("read", about, len as u64, move |call| async move {
-                let bytes = call
-                    .link
-                    .server
-                    .inner
-                    .state
-                    .lock()
-                    .read(&at, &version, offset, len)?;
+                let bytes = call.link.server.inner.state.lock().read(&at, &version, offset, len)?;
                 call.receive(bytes.len() as u64).await;
                 // Still that version at the end of the read?
-                call.link
-                    .server
-                    .inner
-                    .state
-                    .lock()
-                    .read(&at, &version, offset, 0)?;
+                call.link.server.inner.state.lock().read(&at, &version, offset, 0)?;
                 Ok(bytes)
             })
             .await
@@ -118,57 +103,47 @@ impl Remote for FakeRemote {
 
     async fn create_folder(&self, path: &LocPath, meta: &NewMeta) -> Answer<Meta> {
         let (at, meta) = (path.clone(), meta.clone());
-        self.step("mkdir", path.to_string(), move |call| {
-            call.create_folder(&at, &meta)
-        })
-        .await
+        self.step("mkdir", path.to_string(), move |call| call.create_folder(&at, &meta)).await
     }
 
     async fn create_symlink(&self, path: &LocPath, target: &[u8]) -> Answer<Meta> {
         let (at, target) = (path.clone(), target.to_vec());
-        self.step("symlink", path.to_string(), move |call| {
-            call.create_symlink(&at, &target)
-        })
-        .await
+        self.step("symlink", path.to_string(), move |call| call.create_symlink(&at, &target)).await
     }
 
     async fn create_link(&self, existing: &LocPath, version: &Version, path: &LocPath) -> Answer<Meta> {
         let (from, version, at) = (existing.clone(), version.clone(), path.clone());
         let about = format!("{existing} as {path}");
-        self.step("link", about, move |call| call.create_link(&from, &version, &at))
-            .await
+        self.step("link", about, move |call| call.create_link(&from, &version, &at)).await
     }
 
     async fn remove_file(&self, path: &LocPath, version: &Version) -> Answer<()> {
         let (at, version) = (path.clone(), version.clone());
         self.link
-            .call("remove", path.to_string(), 0, move |call| async move {
-                call.remove_file(&at, &version).await
-            })
+            .call(
+                "remove",
+                path.to_string(),
+                0,
+                move |call| async move { call.remove_file(&at, &version).await },
+            )
             .await
     }
 
     async fn remove_folder(&self, path: &LocPath) -> Answer<()> {
         let at = path.clone();
-        self.step("rmdir", path.to_string(), move |call| call.remove_folder(&at))
-            .await
+        self.step("rmdir", path.to_string(), move |call| call.remove_folder(&at)).await
     }
 
     async fn rename(&self, from: &LocPath, version: Option<&Version>, to: &LocPath) -> Answer<Meta> {
         let (at, version, new) = (from.clone(), version.cloned(), to.clone());
         let about = format!("{from} to {to}");
-        self.step("rename", about, move |call| {
-            call.rename(&at, version.as_ref(), &new)
-        })
-        .await
+        self.step("rename", about, move |call| call.rename(&at, version.as_ref(), &new)).await
     }
 
     async fn set_meta(&self, path: &LocPath, version: Option<&Version>, set: &SetMeta) -> Answer<Meta> {
         let (at, version, set) = (path.clone(), version.cloned(), set.clone());
-        self.step("attributes", path.to_string(), move |call| {
-            call.set_meta(&at, version.as_ref(), &set)
-        })
-        .await
+        self.step("attributes", path.to_string(), move |call| call.set_meta(&at, version.as_ref(), &set))
+            .await
     }
 
     async fn leftovers(&self, folder: &LocPath) -> Answer<Vec<Listed>> {
@@ -189,11 +164,7 @@ impl Remote for FakeRemote {
         }
         let (hints, receiver) = async_channel::unbounded();
         let folder = folder.clone();
-        state.watchers.push(Watcher {
-            folder,
-            connection,
-            hints,
-        });
+        state.watchers.push(Watcher { folder, connection, hints });
         Some(receiver)
     }
 
@@ -227,18 +198,12 @@ impl State {
     /// Whether what is at the path may be looked at or changed.
     pub(super) fn may(&self, path: &[u8], change: bool) -> Answer<()> {
         let folder = super::tree::split(path).map(|(folder, _)| folder);
-        let within = |paths| {
-            folder
-                .as_deref()
-                .is_some_and(|folder| Faults::lies_in(paths, folder))
-        };
+        let within = |paths| folder.as_deref().is_some_and(|folder| Faults::lies_in(paths, folder));
         if within(&self.faults.forbidden) {
             return Err(RemoteError::Forbidden("the folder may not be entered".into()));
         }
         if change && within(&self.faults.read_only) {
-            return Err(RemoteError::Forbidden(
-                "nothing may be changed in this folder".into(),
-            ));
+            return Err(RemoteError::Forbidden("nothing may be changed in this folder".into()));
         }
         Ok(())
     }
@@ -283,10 +248,7 @@ impl State {
         let ours = entries.values().filter(|(name, _)| name.starts_with(prefix));
         ours.filter_map(|(name, ino)| {
             let meta = self.tree.meta(*ino, &self.profile);
-            Some(Listed {
-                name: Name::new(name).ok()?,
-                meta,
-            })
+            Some(Listed { name: Name::new(name).ok()?, meta })
         })
         .collect()
     }
@@ -324,9 +286,7 @@ impl State {
                 Ok(content[start..end].to_vec())
             }
             _ if meta.kind == Kind::File => unreachable!("a file has content"),
-            _ => Err(RemoteError::Changed {
-                now: Some(Box::new(meta)),
-            }),
+            _ => Err(RemoteError::Changed { now: Some(Box::new(meta)) }),
         }
     }
 }

@@ -45,10 +45,7 @@ impl Call {
             state.drop_temp(&upload);
             let (folder, name) = state.free_place(path)?;
             let ino = state.new_file(&upload.content, meta, now);
-            state
-                .tree
-                .attach(folder, &name, ino, &state.profile)
-                .map_err(refusal)?;
+            state.tree.attach(folder, &name, ino, &state.profile).map_err(refusal)?;
             self.note_content(state, "create", path, None, Some(upload.content));
             (ino, state.tree.meta(ino, &state.profile))
         };
@@ -104,10 +101,7 @@ impl Call {
             }
             let (folder, name) = split(path.as_bytes()).ok_or(RemoteError::NotFound)?;
             let folder = state.reach(&folder, false)?;
-            state
-                .tree
-                .detach(folder, &name, &state.profile)
-                .map_err(refusal)?;
+            state.tree.detach(folder, &name, &state.profile).map_err(refusal)?;
             state.tree.drop_unnamed(ino, &state.profile);
             self.note_content(state, "remove", path, content, None);
         }
@@ -144,10 +138,7 @@ impl Call {
             let planned = at.map(|at| state.races.remove(at).1);
             let drawn = state.rng.chance(state.faults.races);
             let exists = state.tree.find(path.as_bytes(), &state.profile).is_ok();
-            (
-                planned,
-                (drawn && exists).then(|| crate::words::content(&mut state.rng)),
-            )
+            (planned, (drawn && exists).then(|| crate::words::content(&mut state.rng)))
         };
         if let Some(race) = planned {
             race(&server.user());
@@ -223,10 +214,7 @@ impl Call {
         let now = self.link.server.now();
         let mut guard = self.link.server.inner.state.lock();
         let state = &mut *guard;
-        let room = state
-            .faults
-            .capacity
-            .map(|c| c.saturating_sub(state.tree.used_bytes()));
+        let room = state.faults.capacity.map(|c| c.saturating_sub(state.tree.used_bytes()));
         if room.is_some_and(|room| room < size) {
             return Err(RemoteError::NoSpace("no room is left on it".into()));
         }
@@ -238,10 +226,7 @@ impl Call {
         let name = state.new_temp(&self.link.owner);
         let body = Body::File(Arc::default());
         let ino = state.tree.add(body, 0o600, now, state.profile.reuses_file_ids);
-        state
-            .tree
-            .attach(folder, &name, ino, &state.profile)
-            .map_err(refusal)?;
+        state.tree.attach(folder, &name, ino, &state.profile).map_err(refusal)?;
         Ok(Some((folder, name)))
     }
 
@@ -273,19 +258,13 @@ impl Call {
             old
         } else {
             if let Some(old) = old {
-                state
-                    .tree
-                    .detach(folder, &name, &state.profile)
-                    .map_err(refusal)?;
+                state.tree.detach(folder, &name, &state.profile).map_err(refusal)?;
                 if raced.is_none() {
                     state.tree.drop_unnamed(old, &state.profile);
                 }
             }
             let ino = state.new_file(&upload.content, meta, now);
-            state
-                .tree
-                .attach(folder, &name, ino, &state.profile)
-                .map_err(refusal)?;
+            state.tree.attach(folder, &name, ino, &state.profile).map_err(refusal)?;
             ino
         };
         let after = Some(upload.content.clone());
@@ -311,16 +290,10 @@ impl Call {
         let (path, content) = (path.as_bytes().to_vec(), content.unwrap_or_default());
         if state.profile.window == Window::Keeps {
             let kept = state.new_temp(&self.link.owner);
-            state
-                .tree
-                .attach(folder, &kept, old, &state.profile)
-                .map_err(refusal)?;
+            state.tree.attach(folder, &kept, old, &state.profile).map_err(refusal)?;
             state.hits.push(Hit::Displaced { path, content });
             let kept = Name::new(&kept).expect("temporary names are names");
-            return Err(RemoteError::Displaced {
-                kept,
-                now: Box::new(now),
-            });
+            return Err(RemoteError::Displaced { kept, now: Box::new(now) });
         }
         state.tree.drop_unnamed(old, &state.profile);
         state.hits.push(Hit::Lost { path, content });

@@ -18,11 +18,7 @@ fn case(seed: u64, profile: Profile) -> Case {
     let server = FakeServer::new(&world, "nas", profile);
     let remote = server.remote("me");
     world.run_until(remote.connect()).unwrap();
-    Case {
-        world,
-        server,
-        remote,
-    }
+    Case { world, server, remote }
 }
 
 fn path(text: &str) -> LocPath {
@@ -30,11 +26,7 @@ fn path(text: &str) -> LocPath {
 }
 
 fn meta() -> NewMeta {
-    NewMeta {
-        mode: 0o640,
-        mtime: Time::new(1_700_000_001, 5),
-        xattrs: None,
-    }
+    NewMeta { mode: 0o640, mtime: Time::new(1_700_000_001, 5), xattrs: None }
 }
 
 impl Case {
@@ -45,22 +37,13 @@ impl Case {
         self.stat(at).unwrap().version
     }
     fn create(&self, at: &str, bytes: &str) -> Result<Meta, RemoteError> {
-        self.world.run_until(
-            self.remote
-                .create_file(&path(at), BytesSource::new(bytes), &meta()),
-        )
+        self.world.run_until(self.remote.create_file(&path(at), BytesSource::new(bytes), &meta()))
     }
     fn replace(&self, at: &str, version: &Version, bytes: &str) -> Result<Meta, RemoteError> {
-        self.world.run_until(
-            self.remote
-                .replace_file(&path(at), version, BytesSource::new(bytes), &meta()),
-        )
+        self.world.run_until(self.remote.replace_file(&path(at), version, BytesSource::new(bytes), &meta()))
     }
     fn content(&self, at: &str) -> Option<String> {
-        self.server
-            .user()
-            .content(at)
-            .map(|c| String::from_utf8(c).unwrap())
+        self.server.user().content(at).map(|c| String::from_utf8(c).unwrap())
     }
 }
 
@@ -73,44 +56,23 @@ fn guards_hold_on_every_kind_of_server() {
     for (name, profile) in Profile::all() {
         let case = case(1, profile);
         let made = case.create("a", "one").unwrap();
-        assert_eq!(
-            made.version,
-            case.version("a"),
-            "{name}: what was answered is what is there"
-        );
-        assert!(
-            matches!(
-                case.create("a", "two"),
-                Err(RemoteError::Changed { now: Some(_) })
-            ),
-            "{name}"
-        );
+        assert_eq!(made.version, case.version("a"), "{name}: what was answered is what is there");
+        assert!(matches!(case.create("a", "two"), Err(RemoteError::Changed { now: Some(_) })), "{name}");
         case.server.user().write("a", "theirs");
         let answer = case.replace("a", &made.version, "mine");
-        assert!(
-            matches!(answer, Err(RemoteError::Changed { now: Some(_) })),
-            "{name}"
-        );
-        let removed = case
-            .world
-            .run_until(case.remote.remove_file(&path("a"), &made.version));
+        assert!(matches!(answer, Err(RemoteError::Changed { now: Some(_) })), "{name}");
+        let removed = case.world.run_until(case.remote.remove_file(&path("a"), &made.version));
         assert!(matches!(removed, Err(RemoteError::Changed { .. })), "{name}");
-        let read = case
-            .world
-            .run_until(case.remote.read(&path("a"), &made.version, 0, 10));
+        let read = case.world.run_until(case.remote.read(&path("a"), &made.version, 0, 10));
         assert!(matches!(read, Err(RemoteError::Changed { .. })), "{name}");
-        let renamed = case
-            .world
-            .run_until(case.remote.rename(&path("a"), Some(&made.version), &path("b")));
+        let renamed = case.world.run_until(case.remote.rename(&path("a"), Some(&made.version), &path("b")));
         assert!(matches!(renamed, Err(RemoteError::Changed { .. })), "{name}");
         assert_eq!(case.content("a").as_deref(), Some("theirs"), "{name}");
         let replaced = case.replace("a", &case.version("a"), "mine").unwrap();
         assert_eq!(replaced, case.stat("a").unwrap(), "{name}");
         assert_eq!(case.content("a").as_deref(), Some("mine"), "{name}");
         assert_eq!(case.server.user().temporaries(), [], "{name}");
-        case.world
-            .run_until(case.remote.remove_file(&path("a"), &replaced.version))
-            .unwrap();
+        case.world.run_until(case.remote.remove_file(&path("a"), &replaced.version)).unwrap();
         assert_eq!(case.stat("a"), Err(RemoteError::NotFound), "{name}");
     }
 }
@@ -151,15 +113,10 @@ fn a_race_at_the_swap_ends_as_the_profile_says() {
     };
     assert_eq!(*now, fat.stat("a").unwrap());
     assert_eq!(fat.content("a").as_deref(), Some("mine"));
-    let leftovers = fat
-        .world
-        .run_until(fat.remote.leftovers(&LocPath::root()))
-        .unwrap();
+    let leftovers = fat.world.run_until(fat.remote.leftovers(&LocPath::root())).unwrap();
     assert_eq!(leftovers[0].name, kept);
     let kept = LocPath::root().join(&kept);
-    let read = fat
-        .world
-        .run_until(fat.remote.read(&kept, &leftovers[0].meta.version, 0, 100));
+    let read = fat.world.run_until(fat.remote.read(&kept, &leftovers[0].meta.version, 0, 100));
     assert_eq!(read.unwrap(), b"theirs");
     assert!(matches!(&fat.server.hits()[..], [Hit::Displaced { .. }]));
 
@@ -210,9 +167,7 @@ fn a_broken_upload_leaves_old_content_and_a_temporary_name() {
         server.line(Line::Down(OfflineReason::NoNetwork));
     }));
     let source = BytesSource::new(vec![7; 20 << 20]);
-    let answer = case
-        .world
-        .run_until(case.remote.replace_file(&path("a"), &version, source, &meta()));
+    let answer = case.world.run_until(case.remote.replace_file(&path("a"), &version, source, &meta()));
     assert!(is_gone(&answer));
     assert_eq!(case.content("a").as_deref(), Some("old"));
     assert_eq!(case.server.user().temporaries().len(), 1);
@@ -220,13 +175,7 @@ fn a_broken_upload_leaves_old_content_and_a_temporary_name() {
     case.world.run_until(case.remote.connect()).unwrap();
     let listing = case.world.run_until(case.remote.list(&LocPath::root())).unwrap();
     assert_eq!(listing.entries.len(), 1, "temporary names are hidden");
-    assert_eq!(
-        case.world
-            .run_until(case.remote.leftovers(&LocPath::root()))
-            .unwrap()
-            .len(),
-        1
-    );
+    assert_eq!(case.world.run_until(case.remote.leftovers(&LocPath::root())).unwrap().len(), 1);
 }
 
 #[test]
@@ -242,9 +191,7 @@ fn a_line_that_breaks_on_the_way_leaves_it_done_or_not() {
             server.line(Line::Down(OfflineReason::NoNetwork));
         }));
         let (at, meta) = (path("d"), meta());
-        assert!(is_gone(
-            &case.world.run_until(case.remote.create_folder(&at, &meta))
-        ));
+        assert!(is_gone(&case.world.run_until(case.remote.create_folder(&at, &meta))));
         case.world.run_until_idle(Duration::from_secs(1));
         let is_there = case.server.user().exists("d");
         assert_eq!(is_there, break_after_ms > 10, "the call arrives after 10 ms");
@@ -260,10 +207,7 @@ fn a_frozen_line_ends_calls_after_the_deadline() {
     let before = case.world.elapsed();
     assert!(is_gone(&case.create("a", "one")));
     let took = case.world.elapsed() - before;
-    assert!(
-        took >= Duration::from_secs(30) && took < Duration::from_secs(31),
-        "{took:?}"
-    );
+    assert!(took >= Duration::from_secs(30) && took < Duration::from_secs(31), "{took:?}");
     assert!(is_gone(&case.world.run_until(case.remote.connect())));
     case.server.line(Line::Up);
     case.world.run_until(case.remote.connect()).unwrap();
@@ -283,11 +227,7 @@ fn calls_run_at_once() {
 #[test]
 fn trouble_at_one_place_stays_there() {
     let case = case(1, Profile::posix());
-    case.server
-        .user()
-        .write("secret/a", "1")
-        .write("open/b", "22")
-        .write("c", "3");
+    case.server.user().write("secret/a", "1").write("open/b", "22").write("c", "3");
     case.server.faults(|f| {
         f.forbidden.insert(b"secret".to_vec());
         f.unreadable.insert(b"c".to_vec());
@@ -295,21 +235,12 @@ fn trouble_at_one_place_stays_there() {
     });
     let list = |at: &str| case.world.run_until(case.remote.list(&path(at)));
     assert!(matches!(list("secret"), Err(RemoteError::Forbidden(_))));
-    assert_eq!(
-        list("").unwrap().entries.len(),
-        3,
-        "it is there, though it cannot be entered"
-    );
+    assert_eq!(list("").unwrap().entries.len(), 3, "it is there, though it cannot be entered");
     assert!(matches!(case.stat("secret/a"), Err(RemoteError::Forbidden(_))));
     let version = case.version("c");
-    let read = case
-        .world
-        .run_until(case.remote.read(&path("c"), &version, 0, 10));
+    let read = case.world.run_until(case.remote.read(&path("c"), &version, 0, 10));
     assert!(matches!(read, Err(RemoteError::Io(_))));
-    assert!(matches!(
-        case.create("d", "0123456789"),
-        Err(RemoteError::NoSpace(_))
-    ));
+    assert!(matches!(case.create("d", "0123456789"), Err(RemoteError::NoSpace(_))));
     assert_eq!(case.server.user().temporaries(), []);
     case.create("open/d", "0").unwrap();
 }
@@ -320,13 +251,7 @@ fn an_emptied_root_is_told_or_not() {
         let case = case(1, Profile::posix());
         case.server.user().write("a", "1");
         case.server.empty_root(told);
-        assert_eq!(
-            case.world
-                .run_until(case.remote.list(&LocPath::root()))
-                .unwrap()
-                .entries,
-            []
-        );
+        assert_eq!(case.world.run_until(case.remote.list(&LocPath::root())).unwrap().entries, []);
         assert_eq!(is_gone(&case.world.run_until(case.remote.connect())), told);
         case.server.restore_root();
         assert_eq!(case.content("a").as_deref(), Some("1"));
@@ -342,9 +267,7 @@ fn only_changed_ranges_travel() {
     bytes[500..600].fill(2);
     let source = BytesSource::changed(&bytes, std::iter::once(500..600).collect());
     let before = case.server.traffic().bytes_up;
-    case.world
-        .run_until(case.remote.replace_file(&path("a"), &version, source, &meta()))
-        .unwrap();
+    case.world.run_until(case.remote.replace_file(&path("a"), &version, source, &meta())).unwrap();
     assert_eq!(case.server.traffic().bytes_up - before, 100);
     assert_eq!(case.server.user().content("a").unwrap(), bytes);
 }
@@ -353,15 +276,10 @@ fn only_changed_ranges_travel() {
 fn a_name_in_another_case_is_the_same_one() {
     let case = case(1, Profile::fat_like());
     case.create("Ä.txt", "1").unwrap();
-    assert!(matches!(
-        case.create("ä.TXT", "2"),
-        Err(RemoteError::Changed { .. })
-    ));
+    assert!(matches!(case.create("ä.TXT", "2"), Err(RemoteError::Changed { .. })));
     assert!(matches!(case.create("a:b", "2"), Err(RemoteError::BadName(_))));
     let version = case.version("Ä.txt");
-    case.world
-        .run_until(case.remote.rename(&path("Ä.txt"), Some(&version), &path("ä.txt")))
-        .unwrap();
+    case.world.run_until(case.remote.rename(&path("Ä.txt"), Some(&version), &path("ä.txt"))).unwrap();
     let listing = case.world.run_until(case.remote.list(&LocPath::root())).unwrap();
     assert_eq!(listing.entries[0].name.as_bytes(), "ä.txt".as_bytes());
 }
@@ -369,23 +287,14 @@ fn a_name_in_another_case_is_the_same_one() {
 #[test]
 fn a_headstrong_server_changes_modes_and_times() {
     let case = case(1, Profile::posix().headstrong());
-    let new = NewMeta {
-        mode: 0o666,
-        ..meta()
-    };
-    let made = case
-        .world
-        .run_until(case.remote.create_file(&path("a"), BytesSource::new("x"), &new))
-        .unwrap();
+    let new = NewMeta { mode: 0o666, ..meta() };
+    let made =
+        case.world.run_until(case.remote.create_file(&path("a"), BytesSource::new("x"), &new)).unwrap();
     assert_eq!(made.mode, 0o644);
     case.world.run_until(case.world.sleep(Duration::from_secs(5)));
     let later = case.stat("a").unwrap();
     assert!(later.mtime != made.mtime && later.version != made.version);
-    assert_eq!(
-        case.world.run_until_idle(Duration::from_secs(60)),
-        crate::Idle::Quiet,
-        "only once"
-    );
+    assert_eq!(case.world.run_until_idle(Duration::from_secs(60)), crate::Idle::Quiet, "only once");
 }
 
 #[test]
@@ -403,10 +312,7 @@ fn hints_tell_the_folder() {
 #[test]
 fn what_cannot_be_had_is_told_and_not_absent() {
     let case = case(1, Profile::posix());
-    let action = UserAction::Special {
-        path: b"pipe".to_vec(),
-        mode: 0o010_644,
-    };
+    let action = UserAction::Special { path: b"pipe".to_vec(), mode: 0o010_644 };
     case.server.user().apply(&action).unwrap();
     case.server.user().write("x".repeat(300), "1").write("ok", "1");
     let listing = case.world.run_until(case.remote.list(&LocPath::root())).unwrap();
@@ -418,44 +324,24 @@ fn what_cannot_be_had_is_told_and_not_absent() {
 fn links_attributes_and_folders() {
     let case = case(1, Profile::posix());
     let made = case.create("a", "1").unwrap();
-    let linked = case
-        .world
-        .run_until(case.remote.create_link(&path("a"), &made.version, &path("b")))
-        .unwrap();
+    let linked =
+        case.world.run_until(case.remote.create_link(&path("a"), &made.version, &path("b"))).unwrap();
     assert_eq!(linked.file_id, made.file_id);
-    let set = SetMeta {
-        mode: Some(0o600),
-        ..SetMeta::default()
-    };
-    let changed = case
-        .world
-        .run_until(case.remote.set_meta(&path("b"), Some(&made.version), &set))
-        .unwrap();
+    let set = SetMeta { mode: Some(0o600), ..SetMeta::default() };
+    let changed = case.world.run_until(case.remote.set_meta(&path("b"), Some(&made.version), &set)).unwrap();
     assert_eq!((changed.mode, case.stat("a").unwrap().mode), (0o600, 0o600));
     assert_ne!(changed.version, made.version);
     assert!(matches!(
         case.world.run_until(case.remote.set_meta(&path("b"), None, &set)),
         Err(RemoteError::Changed { .. })
     ));
-    case.world
-        .run_until(case.remote.create_folder(&path("d"), &meta()))
-        .unwrap();
-    case.world
-        .run_until(
-            case.remote
-                .rename(&path("b"), Some(&changed.version), &path("d/b")),
-        )
-        .unwrap();
+    case.world.run_until(case.remote.create_folder(&path("d"), &meta())).unwrap();
+    case.world.run_until(case.remote.rename(&path("b"), Some(&changed.version), &path("d/b"))).unwrap();
     let busy = case.world.run_until(case.remote.remove_folder(&path("d")));
     assert_eq!(busy, Err(RemoteError::NotEmpty));
-    let into = case
-        .world
-        .run_until(case.remote.rename(&path("d"), None, &path("d/e")));
+    let into = case.world.run_until(case.remote.rename(&path("d"), None, &path("d/e")));
     assert!(matches!(into, Err(RemoteError::Forbidden(_))), "{into:?}");
-    let link = case
-        .world
-        .run_until(case.remote.create_symlink(&path("l"), b"../out"))
-        .unwrap();
+    let link = case.world.run_until(case.remote.create_symlink(&path("l"), b"../out")).unwrap();
     assert_eq!(link.link_target.as_deref(), Some(&b"../out"[..]));
 }
 
@@ -465,9 +351,7 @@ fn a_dropped_call_is_done_or_not() {
     for seed in 0..20 {
         let case = case(seed, Profile::posix());
         let (at, meta) = (path("d"), meta());
-        let call = case
-            .world
-            .run_for(Duration::from_nanos(1), case.remote.create_folder(&at, &meta));
+        let call = case.world.run_for(Duration::from_nanos(1), case.remote.create_folder(&at, &meta));
         assert!(call.is_none());
         case.world.run_until_idle(Duration::from_secs(1));
         done.insert(case.server.user().exists("d"));
@@ -487,16 +371,11 @@ fn busy(seed: u64) -> (u64, Snapshot) {
             let answer = match case.remote.stat(&at).await {
                 Ok(meta_now) => {
                     let source = BytesSource::new(format!("mine {i}"));
-                    case.remote
-                        .replace_file(&at, &meta_now.version, source, &meta())
-                        .await
-                        .map(drop)
+                    case.remote.replace_file(&at, &meta_now.version, source, &meta()).await.map(drop)
                 }
-                Err(RemoteError::NotFound) => case
-                    .remote
-                    .create_file(&at, BytesSource::new("new"), &meta())
-                    .await
-                    .map(drop),
+                Err(RemoteError::NotFound) => {
+                    case.remote.create_file(&at, BytesSource::new("new"), &meta()).await.map(drop)
+                }
                 Err(error) => Err(error),
             };
             if is_gone(&answer) {
@@ -520,9 +399,7 @@ fn disconnect_waits_for_what_is_under_way() {
     let case = case(1, Profile::posix());
     case.world.run_until(async {
         let (at, meta) = (path("a"), meta());
-        let upload = case
-            .remote
-            .create_file(&at, BytesSource::new(vec![0; 1 << 20]), &meta);
+        let upload = case.remote.create_file(&at, BytesSource::new(vec![0; 1 << 20]), &meta);
         let (made, ()) = futures::join!(upload, case.remote.disconnect());
         made.unwrap();
     });

@@ -72,13 +72,8 @@ pub(super) fn split(path: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
 
 impl Tree {
     pub(super) fn new(now: Time) -> Tree {
-        let mut tree = Tree {
-            nodes: BTreeMap::new(),
-            root: 0,
-            next_ino: 2,
-            next_stamp: 1,
-            free_ids: BTreeSet::new(),
-        };
+        let mut tree =
+            Tree { nodes: BTreeMap::new(), root: 0, next_ino: 2, next_stamp: 1, free_ids: BTreeSet::new() };
         tree.root = tree.add(Body::Folder(BTreeMap::new()), 0o755, now, false);
         tree
     }
@@ -96,9 +91,7 @@ impl Tree {
     }
 
     pub(super) fn node_mut(&mut self, ino: Ino) -> &mut Node {
-        self.nodes
-            .get_mut(&ino)
-            .expect("entries lead to nodes that exist")
+        self.nodes.get_mut(&ino).expect("entries lead to nodes that exist")
     }
 
     /// A node without a name; `reuse` gives it the `file_id` of one that is gone.
@@ -108,15 +101,7 @@ impl Tree {
         let file_id = reuse.then(|| self.free_ids.pop_first()).flatten().unwrap_or(ino);
         let stamp = self.stamp();
         let xattrs = BTreeMap::new();
-        let node = Node {
-            body,
-            mode,
-            mtime,
-            xattrs,
-            stamp,
-            links: 0,
-            file_id,
-        };
+        let node = Node { body, mode, mtime, xattrs, stamp, links: 0, file_id };
         self.nodes.insert(ino, node);
         ino
     }

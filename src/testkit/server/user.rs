@@ -93,75 +93,51 @@ impl User {
     #[track_caller]
     pub fn write(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> &User {
         let content = content.as_ref().to_vec();
-        self.must(UserAction::Write {
-            path: path.as_ref().to_vec(),
-            content,
-        })
+        self.must(UserAction::Write { path: path.as_ref().to_vec(), content })
     }
 
     #[track_caller]
     pub fn save(&self, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> &User {
         let content = content.as_ref().to_vec();
-        self.must(UserAction::Save {
-            path: path.as_ref().to_vec(),
-            content,
-        })
+        self.must(UserAction::Save { path: path.as_ref().to_vec(), content })
     }
 
     #[track_caller]
     pub fn remove(&self, path: impl AsRef<[u8]>) -> &User {
-        self.must(UserAction::Remove {
-            path: path.as_ref().to_vec(),
-        })
+        self.must(UserAction::Remove { path: path.as_ref().to_vec() })
     }
 
     #[track_caller]
     pub fn rename(&self, from: impl AsRef<[u8]>, to: impl AsRef<[u8]>) -> &User {
         let to = to.as_ref().to_vec();
-        self.must(UserAction::Rename {
-            from: from.as_ref().to_vec(),
-            to,
-        })
+        self.must(UserAction::Rename { from: from.as_ref().to_vec(), to })
     }
 
     #[track_caller]
     pub fn mkdir(&self, path: impl AsRef<[u8]>) -> &User {
-        self.must(UserAction::Mkdir {
-            path: path.as_ref().to_vec(),
-        })
+        self.must(UserAction::Mkdir { path: path.as_ref().to_vec() })
     }
 
     #[track_caller]
     pub fn symlink(&self, path: impl AsRef<[u8]>, target: impl AsRef<[u8]>) -> &User {
         let target = target.as_ref().to_vec();
-        self.must(UserAction::Symlink {
-            path: path.as_ref().to_vec(),
-            target,
-        })
+        self.must(UserAction::Symlink { path: path.as_ref().to_vec(), target })
     }
 
     #[track_caller]
     pub fn link(&self, existing: impl AsRef<[u8]>, path: impl AsRef<[u8]>) -> &User {
         let path = path.as_ref().to_vec();
-        self.must(UserAction::Link {
-            existing: existing.as_ref().to_vec(),
-            path,
-        })
+        self.must(UserAction::Link { existing: existing.as_ref().to_vec(), path })
     }
 
     #[track_caller]
     pub fn chmod(&self, path: impl AsRef<[u8]>, mode: u32) -> &User {
-        self.must(UserAction::Chmod {
-            path: path.as_ref().to_vec(),
-            mode,
-        })
+        self.must(UserAction::Chmod { path: path.as_ref().to_vec(), mode })
     }
 
     #[track_caller]
     pub fn touch(&self, path: impl AsRef<[u8]>) -> &User {
-        self.must(UserAction::Touch {
-            path: path.as_ref().to_vec(),
-        })
+        self.must(UserAction::Touch { path: path.as_ref().to_vec() })
     }
 
     #[track_caller]
@@ -176,8 +152,7 @@ impl User {
     pub fn apply(&self, action: &UserAction) -> Result<(), TreeError> {
         let now = self.server.now();
         let done = self.server.inner.state.lock().apply(action, now);
-        self.server
-            .trace(|| format!("user: {} -> {done:?}", describe(action)));
+        self.server.trace(|| format!("user: {} -> {done:?}", describe(action)));
         if done.is_ok() {
             self.server.hint(action.path());
             if let UserAction::Rename { from, .. } = action {
@@ -221,8 +196,7 @@ impl User {
 }
 
 fn is_temporary(path: &LocPath) -> bool {
-    path.split_last()
-        .is_some_and(|(_, name)| name.as_bytes().starts_with(TEMP_PREFIX))
+    path.split_last().is_some_and(|(_, name)| name.as_bytes().starts_with(TEMP_PREFIX))
 }
 
 fn collect(tree: &Tree, folder: Ino, at: &LocPath, temporary: bool, into: &mut BTreeMap<LocPath, Entry>) {
@@ -246,9 +220,7 @@ fn collect(tree: &Tree, folder: Ino, at: &LocPath, temporary: bool, into: &mut B
                 xattrs: node.xattrs.clone(),
             },
             Body::Folder(_) => Entry::Folder { mode: node.mode },
-            Body::Symlink(target) => Entry::Symlink {
-                target: target.to_vec(),
-            },
+            Body::Symlink(target) => Entry::Symlink { target: target.to_vec() },
             Body::Special(mode) => Entry::Special { mode: *mode },
         };
         into.insert(path.clone(), entry);

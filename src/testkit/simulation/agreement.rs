@@ -18,10 +18,7 @@ impl Run {
     pub fn agreement(&mut self, scene: &mut Scene) {
         scene.machine.world.trace(|| "--- all is healed".into());
         scene.machine.server.line(Line::Up);
-        scene
-            .machine
-            .server
-            .faults(|faults| *faults = crate::server::Faults::default());
+        scene.machine.server.faults(|faults| *faults = crate::server::Faults::default());
         scene.machine.disk.spare();
         scene.machine.disk.set_full(false);
         scene.program.exit();
@@ -85,8 +82,7 @@ impl Run {
         }
         self.wrong.extend(open_items(scene));
         for path in scene.machine.server.user().temporaries() {
-            self.wrong
-                .push(format!("a temporary name is left on the server: {path}"));
+            self.wrong.push(format!("a temporary name is left on the server: {path}"));
         }
         scene.ledger.nothing_lost(&scene.machine, &local, &mut self.wrong);
         if self.plan.lone && !scene.stale {
@@ -104,8 +100,7 @@ impl Run {
         }
         scene.machine.invalidate();
         for line in scene.machine.up.kernel.audit() {
-            self.wrong
-                .push(format!("the kernel tells programs wrongly: {line}"));
+            self.wrong.push(format!("the kernel tells programs wrongly: {line}"));
         }
     }
 
@@ -118,13 +113,11 @@ impl Run {
             let effects = scene.machine.server.effects();
             for effect in &effects[before.1..] {
                 let path = String::from_utf8_lossy(&effect.path).into_owned();
-                self.wrong
-                    .push(format!("at rest, and yet: {} {path}", effect.call));
+                self.wrong.push(format!("at rest, and yet: {} {path}", effect.call));
             }
         }
         if before.0 != after.0 {
-            self.wrong
-                .push("at rest, and yet a round changed the trees".into());
+            self.wrong.push("at rest, and yet a round changed the trees".into());
         }
     }
 }
@@ -160,13 +153,9 @@ fn line(scene: &Scene, item: &Item) -> String {
     let server = match &item.server {
         ServerSide::AsBase => "as base".to_owned(),
         ServerSide::Gone => "gone".to_owned(),
-        ServerSide::At(state) => format!(
-            "{:?} {:?} in {:?} {:?}",
-            state.meta.kind,
-            state.name,
-            state.parent,
-            bytes(state.content)
-        ),
+        ServerSide::At(state) => {
+            format!("{:?} {:?} in {:?} {:?}", state.meta.kind, state.name, state.parent, bytes(state.content))
+        }
     };
     format!(
         "{path} ({}): here {:?}, pending {:?}, sending {}, conflict {:?}, problem {:?}, base {:?}, only here {}, \
@@ -177,17 +166,12 @@ fn line(scene: &Scene, item: &Item) -> String {
         item.sending.is_some(),
         item.conflict.as_ref().map(|c| c.kind.word()),
         item.problem.as_ref().map(|p| p.message.clone()),
-        item.base
-            .as_ref()
-            .map(|b| (b.meta.kind, b.parent, b.name.clone())),
+        item.base.as_ref().map(|b| (b.meta.kind, b.parent, b.name.clone())),
         item.local_only,
     )
 }
 
 /// All items, in a failure that needs them.
 fn all_items(scene: &Scene) -> Vec<String> {
-    items(scene)
-        .iter()
-        .map(|item| format!("    {}", line(scene, item)))
-        .collect()
+    items(scene).iter().map(|item| format!("    {}", line(scene, item))).collect()
 }

@@ -47,20 +47,14 @@ impl Scene {
         let meant: BTreeSet<LocPath> = changed_paths(before, after).into_iter().collect();
         for path in changed_paths(&like(before.clone()), &like(tree)) {
             if !meant.contains(&path) && !self.stale {
-                wrong.push(format!(
-                    "{path} was changed by a step that only failed for want of space"
-                ));
+                wrong.push(format!("{path} was changed by a step that only failed for want of space"));
             }
         }
     }
 
     /// Ends engine or machine, starts again, and looks at what is left.
     pub fn restart(&mut self, machine: bool, lone: bool, wrong: &mut Vec<String>) -> Result<(), String> {
-        let what = if machine {
-            "the machine goes down"
-        } else {
-            "the engine is killed"
-        };
+        let what = if machine { "the machine goes down" } else { "the engine is killed" };
         self.machine.world.trace(|| what.to_owned());
         let expected = self.oracle.tree();
         let doubted: BTreeSet<LocPath> = std::mem::take(&mut self.doubted).into_iter().collect();
@@ -76,9 +70,7 @@ impl Scene {
         }
         if tree.is_none() && lone {
             // What was fetched and not synced is gone, and fetched again.
-            self.machine
-                .world
-                .trace(|| "not all is here after the restart".into());
+            self.machine.world.trace(|| "not all is here after the restart".into());
         }
         self.oracle = Oracle::of(&self.machine, &self.program)?;
         self.stale = self.oracle.hazy;
@@ -90,11 +82,7 @@ impl Scene {
     /// The tree, if all of it is here, is one of a prefix of the acknowledged operations, and all that
     /// was committed is in it.
     fn after_crash(&mut self, tree: Option<&Snapshot>, committed: u64, lone: bool, wrong: &mut Vec<String>) {
-        let at = self
-            .prefixes
-            .iter()
-            .rposition(|p| p.seq <= committed)
-            .unwrap_or(0);
+        let at = self.prefixes.iter().rposition(|p| p.seq <= committed).unwrap_or(0);
         let Some(prefix) = self.prefixes.get(at) else {
             return;
         };
@@ -104,34 +92,20 @@ impl Scene {
             let mut doubted: BTreeSet<LocPath> = next
                 .map(|next| changed_paths(&prefix.tree, &next.tree).into_iter().collect())
                 .unwrap_or_default();
-            let unfinished = prefix
-                .unfinished
-                .iter()
-                .chain(next.iter().flat_map(|n| &n.unfinished));
+            let unfinished = prefix.unfinished.iter().chain(next.iter().flat_map(|n| &n.unfinished));
             let unfinished: BTreeSet<&Vec<u8>> = unfinished.collect();
             for (path, entry) in &prefix.tree.0 {
                 if matches!(entry, Entry::File { content, .. } if unfinished.contains(content)) {
                     doubted.insert(path.clone());
                 }
             }
-            same_but(
-                &prefix.tree,
-                tree,
-                &doubted,
-                "after a crash of the machine",
-                wrong,
-            );
+            same_but(&prefix.tree, tree, &doubted, "after a crash of the machine", wrong);
         }
         // What came after the last commit may be lost; what it took away is not back for sure.
         let must = &prefix.ledger.must;
-        let unfinished: BTreeSet<[u8; 32]> = prefix
-            .unfinished
-            .iter()
-            .map(|b| super::ledger::digest(b))
-            .collect();
-        self.ledger
-            .must
-            .retain(|d| must.contains(d) && !unfinished.contains(d));
+        let unfinished: BTreeSet<[u8; 32]> =
+            prefix.unfinished.iter().map(|b| super::ledger::digest(b)).collect();
+        self.ledger.must.retain(|d| must.contains(d) && !unfinished.contains(d));
     }
 }
 

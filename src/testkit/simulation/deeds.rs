@@ -74,15 +74,11 @@ impl Run {
                 }
             }
             Deed::Time => {
-                let time = self
-                    .rng
-                    .duration(&(Duration::from_millis(1)..Duration::from_secs(5)));
+                let time = self.rng.duration(&(Duration::from_millis(1)..Duration::from_secs(5)));
                 self.time(scene, time);
             }
             Deed::LongTime => {
-                let time = self
-                    .rng
-                    .duration(&(Duration::from_secs(5)..Duration::from_secs(200)));
+                let time = self.rng.duration(&(Duration::from_secs(5)..Duration::from_secs(200)));
                 self.time(scene, time);
             }
             Deed::Line => self.line(scene),
@@ -96,10 +92,7 @@ impl Run {
             Deed::KillSoon => {
                 let writes = 1 + self.rng.below(40);
                 scene.machine.disk.kill_after(writes);
-                scene
-                    .machine
-                    .world
-                    .trace(|| format!("to be killed after {writes} writes"));
+                scene.machine.world.trace(|| format!("to be killed after {writes} writes"));
             }
             Deed::Crash => self.restart(scene, true),
             Deed::Full => {
@@ -113,20 +106,15 @@ impl Run {
             Deed::Resolve => self.resolve(scene, false),
             Deed::Undo => {
                 let undone = scene.machine.ask(LIMIT, scene.machine.handle().undo(None));
-                let text = format!(
-                    "undo: {:?}",
-                    undone.map(|u| u.map(|u| u.what).map_err(|e| e.to_string()))
-                );
+                let text =
+                    format!("undo: {:?}", undone.map(|u| u.map(|u| u.what).map_err(|e| e.to_string())));
                 scene.machine.world.trace(|| text);
                 scene.stale = true;
             }
             Deed::Evict => {
                 let handle = scene.machine.handle();
                 let freed = scene.machine.ask(LIMIT, handle.evict(&target(LocPath::root())));
-                scene
-                    .machine
-                    .world
-                    .trace(|| format!("evict: {:?}", freed.map(|f| f.ok())));
+                scene.machine.world.trace(|| format!("evict: {:?}", freed.map(|f| f.ok())));
             }
             Deed::Forget => scene.machine.up.kernel.drop_caches(),
         }
@@ -149,11 +137,7 @@ impl Run {
     fn faults(&mut self, scene: &mut Scene) {
         let per_mille = |rng: &mut Rng| rng.weighted(&[(3, 0), (2, 20), (1, 150)]);
         let (lost, breaks) = (per_mille(&mut self.rng), per_mille(&mut self.rng));
-        let races = if self.plan.races {
-            self.rng.weighted(&[(1, 0), (1, 300)])
-        } else {
-            0
-        };
+        let races = if self.plan.races { self.rng.weighted(&[(1, 0), (1, 300)]) } else { 0 };
         scene.machine.server.faults(|faults| {
             faults.lost_answers = lost;
             faults.breaks = breaks;
@@ -171,19 +155,14 @@ impl Run {
         } else {
             scene.machine.ask(LIMIT, handle.online(Some(LOCATION)))
         };
-        let text = format!(
-            "offline by hand: {offline} {:?}",
-            done.map(|d| d.map_err(|e| e.to_string()))
-        );
+        let text = format!("offline by hand: {offline} {:?}", done.map(|d| d.map_err(|e| e.to_string())));
         scene.machine.world.trace(|| text);
     }
 
     /// Whether nothing is left to do.
     pub fn sync(&mut self, scene: &mut Scene) -> String {
         let handle = scene.machine.handle();
-        let outcome = scene
-            .machine
-            .ask(LIMIT * 2, handle.sync(Some(LOCATION), true, Some(LIMIT)));
+        let outcome = scene.machine.ask(LIMIT * 2, handle.sync(Some(LOCATION), true, Some(LIMIT)));
         let text = match outcome {
             Some(Ok(outcome)) => format!("{outcome:?}"),
             Some(Err(error)) => error.to_string(),
@@ -205,23 +184,14 @@ impl Run {
         let choice = self.choice();
         let selection = match self.rng.pick(&open) {
             Some(one) if !all && self.rng.chance(700) => Selection::Paths(vec![one.states.path.clone()]),
-            _ => Selection::Under {
-                folder: target(LocPath::root()),
-                pattern: None,
-                kind: None,
-            },
+            _ => Selection::Under { folder: target(LocPath::root()), pattern: None, kind: None },
         };
-        let preview = scene
-            .machine
-            .ask(LIMIT, handle.resolve(&selection, &choice, true));
-        let done = scene
-            .machine
-            .ask(LIMIT, handle.resolve(&selection, &choice, false));
+        let preview = scene.machine.ask(LIMIT, handle.resolve(&selection, &choice, true));
+        let done = scene.machine.ask(LIMIT, handle.resolve(&selection, &choice, false));
         match (preview, done) {
             (Some(Ok(preview)), Some(Ok(done))) => {
                 if preview.len() != done.len() {
-                    self.wrong
-                        .push("a preview counted other conflicts than were decided".into());
+                    self.wrong.push("a preview counted other conflicts than were decided".into());
                 }
                 for report in &done {
                     let text = format!(

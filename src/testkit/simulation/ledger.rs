@@ -142,10 +142,7 @@ impl Ledger {
             let after = digest(after);
             // The second user's, copied or moved aside here, is fine as well.
             if !self.ever.contains(&after) && !self.theirs.contains(&after) {
-                wrong.push(format!(
-                    "{} {path}: these bytes were never in the tree here",
-                    effect.call
-                ));
+                wrong.push(format!("{} {path}: these bytes were never in the tree here", effect.call));
             }
             self.known.insert(after);
         }
@@ -168,14 +165,7 @@ impl Ledger {
         there.extend(versions(&machine.server.tree()));
         there.extend(Self::stashed(machine));
         // What was on the server and went from it went by the second user's hand.
-        there.extend(
-            machine
-                .server
-                .effects()
-                .iter()
-                .filter_map(|e| e.after.as_ref())
-                .map(|a| digest(a)),
-        );
+        there.extend(machine.server.effects().iter().filter_map(|e| e.after.as_ref()).map(|a| digest(a)));
         for lost in self.must.difference(&there) {
             let place = self.first_seen.get(lost).map_or("?", String::as_str);
             wrong.push(format!("a version that the program wrote is nowhere: {place}"));

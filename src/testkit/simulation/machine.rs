@@ -63,15 +63,7 @@ impl Machine {
             .run_until(engine.handle.pin(&all, true))
             .map_err(|e| format!("the location cannot be pinned: {e}"))?;
         let up = Up::new(life, engine)?;
-        Ok(Machine {
-            world,
-            server,
-            disk,
-            connector,
-            planted,
-            up,
-            kills: 0,
-        })
+        Ok(Machine { world, server, disk, connector, planted, up, kills: 0 })
     }
 
     pub fn handle(&self) -> Handle {
@@ -119,16 +111,10 @@ impl Machine {
     /// The local tree; fetches what is not here.
     pub fn whole_tree(&self) -> Result<Snapshot, String> {
         let fs: &dyn LocalFs = &*self.up.kernel.fs;
-        let tree = self
-            .world
-            .run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
-        tree.ok_or("the tree is not here after ten minutes")?
-            .map_err(|error| {
-                format!(
-                    "the tree cannot be read: {error}; not here: {}",
-                    self.absent().join(", ")
-                )
-            })
+        let tree = self.world.run_for(Duration::from_secs(600), snapshot(fs, self.up.root));
+        tree.ok_or("the tree is not here after ten minutes")?.map_err(|error| {
+            format!("the tree cannot be read: {error}; not here: {}", self.absent().join(", "))
+        })
     }
 
     /// Files whose bytes are not here.
@@ -138,9 +124,7 @@ impl Machine {
         let tree = store.read();
         let is_absent = |item: &&holdfast_engine::store::rows::Item| {
             let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-            let content = node
-                .and_then(|l| l.row.content)
-                .and_then(|id| store.contents().get(id));
+            let content = node.and_then(|l| l.row.content).and_then(|id| store.contents().get(id));
             content.is_some_and(|c| !c.is_whole())
         };
         let absent = tree.items().filter(is_absent);
@@ -149,10 +133,7 @@ impl Machine {
             let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
             let here = node.and_then(|l| l.row.content);
             let base = item.base.as_deref().and_then(|b| b.content);
-            format!(
-                "{path} ({}) has {here:?}, base {base:?}, server {:?}",
-                item.id, item.server
-            )
+            format!("{path} ({}) has {here:?}, base {base:?}, server {:?}", item.id, item.server)
         };
         absent.map(words).collect()
     }
@@ -179,13 +160,7 @@ fn start(
         owner: (1000, 1000),
         background: false,
     };
-    let engine = Engine::on(
-        parts,
-        Some((1000, 1000)),
-        None,
-        "0badcafe".into(),
-        connector.clone(),
-    );
+    let engine = Engine::on(parts, Some((1000, 1000)), None, "0badcafe".into(), connector.clone());
     let engine = engine.map_err(|error| format!("the engine does not start: {error}"))?;
     Ok((life, engine))
 }
@@ -198,20 +173,12 @@ impl Up {
             .map_err(|error| format!("the location is not in the mount: {error}"))?
             .node;
         let kernel = Kernel::new(Arc::new(engine.fileops.clone()), root);
-        Ok(Up {
-            life,
-            engine,
-            kernel,
-            root,
-        })
+        Ok(Up { life, engine, kernel, root })
     }
 }
 
 pub(super) fn target(path: LocPath) -> Target {
-    Target {
-        location: LOCATION.into(),
-        path,
-    }
+    Target { location: LOCATION.into(), path }
 }
 
 /// What a future gives without waiting; `None` where it waits.

@@ -28,11 +28,7 @@ impl Oracle {
         let mirrored = at_once(program.mirrored(&kernel, &copied.nodes))
             .ok_or("the oracle waits")?
             .map_err(|error| format!("an open file is gone: {error}"))?;
-        Ok(Oracle {
-            fs: copied.fs,
-            program: mirrored,
-            hazy: copied.hazy,
-        })
+        Ok(Oracle { fs: copied.fs, program: mirrored, hazy: copied.hazy })
     }
 
     pub fn run(&mut self, step: &Step) -> Op<Outcome> {

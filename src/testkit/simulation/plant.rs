@@ -30,13 +30,8 @@ pub enum Plant {
 }
 
 impl Plant {
-    pub const ALL: [Plant; 5] = [
-        Plant::DroppedRow,
-        Plant::ShortJournal,
-        Plant::LyingGuard,
-        Plant::DeafKernel,
-        Plant::ForgetfulDisk,
-    ];
+    pub const ALL: [Plant; 5] =
+        [Plant::DroppedRow, Plant::ShortJournal, Plant::LyingGuard, Plant::DeafKernel, Plant::ForgetfulDisk];
 }
 
 /// Wraps the parts of a machine.
@@ -47,10 +42,7 @@ pub(super) struct Planted {
 
 impl Planted {
     pub fn new(plant: Plant, _world: &SimWorld) -> Planted {
-        Planted {
-            plant,
-            count: Arc::default(),
-        }
+        Planted { plant, count: Arc::default() }
     }
 
     pub fn is(&self, plant: Plant) -> bool {
@@ -61,10 +53,7 @@ impl Planted {
         if !self.is(Plant::DroppedRow) {
             return inner;
         }
-        Box::new(Dropping {
-            inner,
-            count: self.count.clone(),
-        })
+        Box::new(Dropping { inner, count: self.count.clone() })
     }
 
     pub fn journal(&self, inner: Box<dyn Journal>) -> Box<dyn Journal> {

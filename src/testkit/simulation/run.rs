@@ -300,8 +300,7 @@ impl Run {
             }
         }
         for line in scene.machine.up.kernel.audit() {
-            self.wrong
-                .push(format!("the kernel tells programs wrongly: {line}"));
+            self.wrong.push(format!("the kernel tells programs wrongly: {line}"));
         }
         let handle = scene.machine.handle();
         let tree = handle.store().read();
@@ -310,10 +309,7 @@ impl Run {
                 && self.plan.lone
             {
                 let path = tree.known_path(item.id).unwrap_or_default();
-                self.wrong.push(format!(
-                    "a conflict with nobody at {path}: {}",
-                    conflict.kind.word()
-                ));
+                self.wrong.push(format!("a conflict with nobody at {path}: {}", conflict.kind.word()));
             }
         }
     }
@@ -323,14 +319,11 @@ impl Plan {
     /// Servers that keep modes their own way change those of the local tree when they like.
     fn modeless(&self, outcome: &Op<Outcome>) -> Op<Outcome> {
         match outcome {
-            Ok(Outcome::Stat {
-                kind, size, nlink, ..
-            }) if self.headstrong || !self.profile.capabilities.modes => Ok(Outcome::Stat {
-                kind: *kind,
-                mode: 0,
-                size: *size,
-                nlink: *nlink,
-            }),
+            Ok(Outcome::Stat { kind, size, nlink, .. })
+                if self.headstrong || !self.profile.capabilities.modes =>
+            {
+                Ok(Outcome::Stat { kind: *kind, mode: 0, size: *size, nlink: *nlink })
+            }
             outcome => outcome.clone(),
         }
     }
@@ -339,11 +332,7 @@ impl Plan {
     pub fn comparable(&self, tree: Snapshot) -> Snapshot {
         let tree = tree.without_times();
         let can = &self.profile.capabilities;
-        let tree = if can.modes && !self.headstrong {
-            tree
-        } else {
-            tree.without_modes()
-        };
+        let tree = if can.modes && !self.headstrong { tree } else { tree.without_modes() };
         if can.xattrs { tree } else { tree.without_xattrs() }
     }
 }

@@ -14,17 +14,9 @@ pub(super) fn describe(step: &Step) -> String {
 fn readable(step: &Step) -> String {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     match step {
-        Step::Open {
-            slot,
-            path,
-            write,
-            truncate,
-            create,
-            ..
-        } => format!(
-            "open {} in {slot} write={write} truncate={truncate} create={create}",
-            text(path)
-        ),
+        Step::Open { slot, path, write, truncate, create, .. } => {
+            format!("open {} in {slot} write={write} truncate={truncate} create={create}", text(path))
+        }
         Step::Rename { from, to, mode } => format!("rename {} to {} {mode:?}", text(from), text(to)),
         Step::Link { existing, path } => format!("link {} as {}", text(existing), text(path)),
         Step::Unlink { path } => format!("unlink {}", text(path)),

@@ -13,60 +13,30 @@ use holdfast_testkit::simulation::{Ended, Plan, Plant, run};
 /// Seeds that failed once, each with what it found.
 const REGRESSIONS: &[(u64, &str)] = &[
     (12, "an empty file that the server stamped anew was a conflict"),
-    (
-        15,
-        "an item that was never agreed on and went there was never sent",
-    ),
-    (
-        39,
-        "b and B on a server for which they are one: created without end",
-    ),
+    (15, "an item that was never agreed on and went there was never sent"),
+    (39, "b and B on a server for which they are one: created without end"),
     (51, "a new thing whose name was taken here meanwhile stood still"),
-    (
-        65,
-        "what could not be noted as gone stayed in a folder that was gone",
-    ),
+    (65, "what could not be noted as gone stayed in a folder that was gone"),
     (123, "undo dropped what a program had written since"),
     (141, "a kill, then a crash: contents that nobody had synced"),
     (169, "two items with one place in base hid one another"),
-    (
-        186,
-        "what was moved into a folder that the server removed stood still",
-    ),
+    (186, "what was moved into a folder that the server removed stood still"),
     (223, "a file moved aside before it was here"),
-    (
-        282,
-        "the server has a file in place of a folder with new things in it",
-    ),
-    (
-        289,
-        "a file here in place of a folder in which the server has something new",
-    ),
-    (
-        384,
-        "a truncate that failed for want of space was half done, and sent",
-    ),
+    (282, "the server has a file in place of a folder with new things in it"),
+    (289, "a file here in place of a folder in which the server has something new"),
+    (384, "a truncate that failed for want of space was half done, and sent"),
     (459, "records of what lies in a folder that became another item's"),
     (590, "a chmod where the server keeps no modes was a conflict"),
     (592, "a temporary name was left when its clearing was cut off"),
     (877, "bytes that are nowhere were reported as clean"),
-    (
-        901,
-        "a mode taken for one name of a file, not recorded for the other",
-    ),
+    (901, "a mode taken for one name of a file, not recorded for the other"),
     (1095, "a folder was put in place of a file here"),
     (1218, "what is in the tree here was taken for lost"),
     (1234, "the server's side stayed noted although it was base"),
     (1606, "a step aside whose answer was lost was cleared away"),
-    (
-        1707,
-        "a move whose answer was lost, then written into there: replaced unseen",
-    ),
+    (1707, "a move whose answer was lost, then written into there: replaced unseen"),
     (2049, "a removed thing waited for another name"),
-    (
-        2489,
-        "what a crash takes was asked for where a fetch was under way",
-    ),
+    (2489, "what a crash takes was asked for where a fetch was under way"),
 ];
 
 /// Seeds of each run in continuous integration.
@@ -81,11 +51,7 @@ fn seeds() -> Range<u64> {
         let (from, to) = text.split_once("..").expect("HOLDFAST_SEEDS=from..to");
         return from.parse().unwrap()..to.parse().unwrap();
     }
-    if std::env::var("HOLDFAST_LONG").is_ok() {
-        MANY
-    } else {
-        FEW
-    }
+    if std::env::var("HOLDFAST_LONG").is_ok() { MANY } else { FEW }
 }
 
 fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
@@ -98,10 +64,7 @@ fn try_run(seed: u64, plant: Plant) -> Result<Ended, String> {
                 .cloned()
                 .or_else(|| panic.downcast_ref::<&str>().map(|t| (*t).to_owned()));
             let plan = Plan::draw(seed).words();
-            Err(format!(
-                "seed {seed} ({plan}):\n  panicked: {}",
-                text.unwrap_or_default()
-            ))
+            Err(format!("seed {seed} ({plan}):\n  panicked: {}", text.unwrap_or_default()))
         }
     }
 }
@@ -164,10 +127,7 @@ fn nothing_is_lost() {
     }
     if let Some((_, first)) = failures.first_key_value() {
         let seeds: Vec<&u64> = failures.keys().collect();
-        panic!(
-            "{} seeds failed: {seeds:?}; the first one:\n{first}",
-            failures.len()
-        );
+        panic!("{} seeds failed: {seeds:?}; the first one:\n{first}", failures.len());
     }
 }
 

@@ -47,9 +47,7 @@ pub struct SimWorld {
 
 impl SimWorld {
     pub fn new(seed: u64) -> SimWorld {
-        SimWorld {
-            shared: Arc::new(Shared::new(seed)),
-        }
+        SimWorld { shared: Arc::new(Shared::new(seed)) }
     }
 
     pub fn seed(&self) -> u64 {
@@ -99,10 +97,7 @@ impl SimWorld {
 
     /// A view of this world for one run of an engine: what is spawned in it ends with it.
     pub fn life(&self) -> Life {
-        Life {
-            id: self.shared.begin_life(),
-            shared: self.shared.clone(),
-        }
+        Life { id: self.shared.begin_life(), shared: self.shared.clone() }
     }
 
     /// How many tasks are there, of any life.

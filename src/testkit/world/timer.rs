@@ -29,9 +29,7 @@ impl Timers {
         };
         self.now = self.now.max(at);
         let later = self.waiting.split_off(&(at + Duration::from_nanos(1), 0));
-        std::mem::replace(&mut self.waiting, later)
-            .into_values()
-            .collect()
+        std::mem::replace(&mut self.waiting, later).into_values().collect()
     }
 }
 
@@ -45,11 +43,7 @@ pub(super) struct Timer {
 impl Timer {
     pub(super) fn new(shared: Arc<Shared>, duration: Duration) -> Timer {
         let at = shared.now().saturating_add(duration);
-        Timer {
-            shared,
-            at,
-            key: None,
-        }
+        Timer { shared, at, key: None }
     }
 }
 

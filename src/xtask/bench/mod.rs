@@ -27,20 +27,13 @@ const NAMES: [&str; 5] = ["preload", "unchanged", "edits", "replay", "mount"];
 
 impl Options {
     pub fn parse(args: &[String]) -> Result<Options> {
-        let mut options = Options {
-            quick: false,
-            runs: 3,
-            name: None,
-        };
+        let mut options = Options { quick: false, runs: 3, name: None };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match arg.as_str() {
                 "--quick" => options.quick = true,
                 "--runs" => {
-                    let runs = args
-                        .next()
-                        .and_then(|n| n.parse().ok())
-                        .filter(|n| (1..=99).contains(n));
+                    let runs = args.next().and_then(|n| n.parse().ok()).filter(|n| (1..=99).contains(n));
                     options.runs = runs.ok_or_else(|| Failure::new("--runs takes a number from 1 to 99"))?;
                 }
                 name if NAMES.contains(&name) && options.name.is_none() => {
@@ -48,9 +41,7 @@ impl Options {
                 }
                 other => {
                     let names = NAMES.join(", ");
-                    return Err(Failure::new(format!(
-                        "bench does not know `{other}`; it knows {names}"
-                    )));
+                    return Err(Failure::new(format!("bench does not know `{other}`; it knows {names}")));
                 }
             }
         }
@@ -98,14 +89,7 @@ mod tests {
     #[test]
     fn one_name_and_its_options() {
         let options = parse(&["--runs", "5", "replay", "--quick"]).unwrap();
-        assert_eq!(
-            options,
-            Options {
-                quick: true,
-                runs: 5,
-                name: Some("replay".into())
-            }
-        );
+        assert_eq!(options, Options { quick: true, runs: 5, name: Some("replay".into()) });
         assert!(options.wants("replay") && !options.wants("mount"));
         assert!(parse(&[]).unwrap().wants("mount"));
         assert!(parse(&["--runs", "0"]).is_err());

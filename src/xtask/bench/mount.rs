@@ -42,11 +42,7 @@ const STEPS: [Step; 8] = [
 ];
 
 pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
-    let sizes = Sizes {
-        mib: options.size(1024),
-        find: options.size(50_000),
-        files: options.size(10_000),
-    };
+    let sizes = Sizes { mib: options.size(1024), find: options.size(50_000), files: options.size(10_000) };
     let work = tempfile::Builder::new()
         .prefix("holdfast-bench-")
         .tempdir()
@@ -58,12 +54,7 @@ pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
         .iter()
         .map(|(title, _)| Row {
             work: (*title).to_owned(),
-            cells: ["holdfast", "native"]
-                .map(|who| Cell {
-                    who: who.into(),
-                    samples: Vec::new(),
-                })
-                .into(),
+            cells: ["holdfast", "native"].map(|who| Cell { who: who.into(), samples: Vec::new() }).into(),
         })
         .collect();
     for round in 1..=options.runs {
@@ -74,14 +65,8 @@ pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
         quiet(&mut served.ctl(["pin", "bench:", "--wait"]), &[0])?;
         quiet(&mut served.ctl(["offline", "bench"]), &[0])?;
         let places = [
-            Place {
-                who: "holdfast",
-                folder: served.mount().join("bench"),
-            },
-            Place {
-                who: "native",
-                folder: served.make_folder("native")?,
-            },
+            Place { who: "holdfast", folder: served.mount().join("bench") },
+            Place { who: "native", folder: served.make_folder("native")? },
         ];
         for place in &places {
             fs::copy(&archive, place.folder.join("tree.tar")).when("cannot copy the archive")?;
@@ -89,10 +74,7 @@ pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
         for ((_, step), row) in STEPS.iter().zip(&mut rows) {
             for place in &places {
                 let seconds = step(&place.folder, &sizes)?;
-                row.cells
-                    .iter_mut()
-                    .filter(|c| c.who == place.who)
-                    .for_each(|c| c.samples.push(seconds));
+                row.cells.iter_mut().filter(|c| c.who == place.who).for_each(|c| c.samples.push(seconds));
             }
         }
         served.stop()?;
@@ -101,23 +83,14 @@ pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
     if options.quick {
         notes.push("--quick: a tenth of what the rows say".to_owned());
     }
-    Ok(Table {
-        title: "ordinary work in the mount, offline".into(),
-        rows,
-        notes,
-    })
+    Ok(Table { title: "ordinary work in the mount, offline".into(), rows, notes })
 }
 
 fn make_archive(work: &Path, archive: &Path, files: usize) -> Result<()> {
     let tree = work.join("tree");
     fs::create_dir(&tree).when("cannot make a temporary folder")?;
     tree::make(&tree, Shape::Mixed, files)?;
-    run(Command::new("tar")
-        .arg("-cf")
-        .arg(archive)
-        .arg("-C")
-        .arg(work)
-        .arg("tree"))?;
+    run(Command::new("tar").arg("-cf").arg(archive).arg("-C").arg(work).arg("tree"))?;
     fs::remove_dir_all(&tree).when("cannot clear a temporary folder away")
 }
 
@@ -126,32 +99,17 @@ fn write_large(folder: &Path, sizes: &Sizes) -> Result<f64> {
 }
 
 fn read_large(folder: &Path, _: &Sizes) -> Result<f64> {
-    timed(|| {
-        quiet(
-            Command::new("cat")
-                .arg(folder.join("large"))
-                .stdout(Stdio::null()),
-            &[0],
-        )
-    })
+    timed(|| quiet(Command::new("cat").arg(folder.join("large")).stdout(Stdio::null()), &[0]))
 }
 
 /// All alike: making up bytes would be timed too.
 fn create(folder: &Path, sizes: &Sizes) -> Result<f64> {
     let block = Noise(5).bytes(4096);
-    let paths: Vec<PathBuf> = (0..sizes.files)
-        .map(|n| folder.join("created").join(tree::path(n)))
-        .collect();
+    let paths: Vec<PathBuf> = (0..sizes.files).map(|n| folder.join("created").join(tree::path(n))).collect();
     let folders: BTreeSet<&Path> = paths.iter().filter_map(|p| p.parent()).collect();
     timed(|| {
-        folders
-            .iter()
-            .try_for_each(fs::create_dir_all)
-            .when("cannot make a folder")?;
-        paths
-            .iter()
-            .try_for_each(|path| fs::write(path, &block))
-            .when("cannot create a file")
+        folders.iter().try_for_each(fs::create_dir_all).when("cannot make a folder")?;
+        paths.iter().try_for_each(|path| fs::write(path, &block)).when("cannot create a file")
     })
 }
 
@@ -166,46 +124,22 @@ fn rename(folder: &Path, sizes: &Sizes) -> Result<f64> {
 }
 
 fn untar(folder: &Path, _: &Sizes) -> Result<f64> {
-    timed(|| {
-        quiet(
-            Command::new("tar").args(["-xf", "tree.tar"]).current_dir(folder),
-            &[0],
-        )
-    })
+    timed(|| quiet(Command::new("tar").args(["-xf", "tree.tar"]).current_dir(folder), &[0]))
 }
 
 fn find(folder: &Path, _: &Sizes) -> Result<f64> {
-    timed(|| {
-        quiet(
-            Command::new("find")
-                .arg(folder.join("tree"))
-                .args(["-type", "f", "-size", "+1"]),
-            &[0],
-        )
-    })
+    timed(|| quiet(Command::new("find").arg(folder.join("tree")).args(["-type", "f", "-size", "+1"]), &[0]))
 }
 
 fn git_status(folder: &Path, _: &Sizes) -> Result<f64> {
     let folder = folder.join("created");
     let git = |words: &[&str]| {
         let mut command = Command::new("git");
-        command.args([
-            "-c",
-            "user.name=bench",
-            "-c",
-            "user.email=bench@example.org",
-            "-c",
-            "gc.auto=0",
-        ]);
+        command.args(["-c", "user.name=bench", "-c", "user.email=bench@example.org", "-c", "gc.auto=0"]);
         command.args(words).current_dir(&folder);
         command
     };
-    for words in [
-        &["init", "-q"][..],
-        &["add", "."],
-        &["commit", "-q", "-m", "all"],
-        &["status"],
-    ] {
+    for words in [&["init", "-q"][..], &["add", "."], &["commit", "-q", "-m", "all"], &["status"]] {
         quiet(&mut git(words), &[0])?;
     }
     timed(|| capture(&mut git(&["status", "--short"])).map(drop))
@@ -225,11 +159,7 @@ mod tests {
         let folder = work.path().join("place");
         fs::create_dir(&folder).unwrap();
         make_archive(work.path(), &folder.join("tree.tar"), 20).unwrap();
-        let sizes = Sizes {
-            mib: 1,
-            find: 20,
-            files: 30,
-        };
+        let sizes = Sizes { mib: 1, find: 20, files: 30 };
         for (title, step) in STEPS {
             assert!(step(&folder, &sizes).unwrap_or_else(|e| panic!("{title}: {e}")) > 0.0);
         }

@@ -30,19 +30,13 @@ pub trait Peer {
 
 /// Ours first, then those that are installed.
 pub fn names() -> Vec<&'static str> {
-    let installed = ["rsync", "unison", "rclone"]
-        .into_iter()
-        .filter(|p| find(p).is_some());
+    let installed = ["rsync", "unison", "rclone"].into_iter().filter(|p| find(p).is_some());
     std::iter::once("holdfast").chain(installed).collect()
 }
 
 /// One of `names`, with its own empty folder of that name in `work`.
 pub fn start(name: &str, ctl: &Path, server: &Path, work: &Path) -> Result<Box<dyn Peer>> {
-    let sides = Sides {
-        server: server.to_owned(),
-        here: work.join(name),
-        state: work.join("state"),
-    };
+    let sides = Sides { server: server.to_owned(), here: work.join(name), state: work.join("state") };
     Ok(match name {
         "holdfast" => Box::new(Holdfast::start(ctl, server)?),
         "rsync" => Box::new(Rsync(sides)),
@@ -98,14 +92,7 @@ struct Rsync(Sides);
 
 impl Rsync {
     fn pass(options: &[&str], from: &Path, to: &Path) -> Result<()> {
-        quiet(
-            Command::new("rsync")
-                .arg("-a")
-                .args(options)
-                .arg(contents(from))
-                .arg(contents(to)),
-            &[0],
-        )
+        quiet(Command::new("rsync").arg("-a").args(options).arg(contents(from)).arg(contents(to)), &[0])
     }
 }
 
@@ -138,17 +125,8 @@ impl Peer for Unison {
     /// Skips conflicts, then ends with 1.
     fn reconcile(&self) -> Result<()> {
         let mut command = Command::new("unison");
-        command
-            .arg(&self.0.server)
-            .arg(&self.0.here)
-            .env("UNISON", self.0.state.join("unison"));
-        command.args([
-            "-batch",
-            "-silent",
-            "-times",
-            "-confirmbigdel=false",
-            "-fastcheck=true",
-        ]);
+        command.arg(&self.0.server).arg(&self.0.here).env("UNISON", self.0.state.join("unison"));
+        command.args(["-batch", "-silent", "-times", "-confirmbigdel=false", "-fastcheck=true"]);
         quiet(&mut command, &[0, 1])
     }
 }
@@ -158,11 +136,7 @@ struct Rclone(Sides);
 impl Rclone {
     fn call(&self, words: &[&str]) -> Result<()> {
         let mut command = Command::new("rclone");
-        command
-            .args(&words[..1])
-            .arg(&self.0.server)
-            .arg(&self.0.here)
-            .args(&words[1..]);
+        command.args(&words[..1]).arg(&self.0.server).arg(&self.0.here).args(&words[1..]);
         command.args(["--transfers", "16", "--checkers", "16", "--config", ""]);
         if words[0] == "bisync" {
             command.arg("--workdir").arg(self.0.state.join("rclone"));

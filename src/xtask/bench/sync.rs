@@ -43,9 +43,7 @@ pub fn works(options: &Options) -> Vec<Work> {
         ("replay", Kind::Replay, Shape::Small, small),
     ];
     let wanted = all.into_iter().filter(|(name, ..)| options.wants(name));
-    wanted
-        .map(|(_, kind, shape, count)| Work { kind, shape, count })
-        .collect()
+    wanted.map(|(_, kind, shape, count)| Work { kind, shape, count }).collect()
 }
 
 impl Work {
@@ -113,28 +111,16 @@ fn same(here: &Path, server: &Path) -> Result<()> {
 }
 
 pub fn measure(ctl: &Path, options: &Options, work: &Work) -> Result<Table> {
-    let mut cells: Vec<Cell> = peers::names()
-        .into_iter()
-        .map(|who| Cell {
-            who: who.into(),
-            samples: Vec::new(),
-        })
-        .collect();
+    let mut cells: Vec<Cell> =
+        peers::names().into_iter().map(|who| Cell { who: who.into(), samples: Vec::new() }).collect();
     for run in 1..=options.runs {
         for cell in &mut cells {
             eprintln!("{} ({}, run {run} of {})", work.title(), cell.who, options.runs);
             cell.samples.push(one_run(ctl, work, &cell.who)?);
         }
     }
-    let row = Row {
-        work: "time".into(),
-        cells,
-    };
-    Ok(Table {
-        title: work.title(),
-        rows: vec![row],
-        notes: work.notes(),
-    })
+    let row = Row { work: "time".into(), cells };
+    Ok(Table { title: work.title(), rows: vec![row], notes: work.notes() })
 }
 
 /// Each run has folders of its own: what one has changed, the next never sees.

@@ -44,10 +44,7 @@ impl Row {
                 Some(ours) if at > 0 && theirs > 0.0 => format!("  ours takes {:.2}x as long", ours / theirs),
                 _ => String::new(),
             };
-            lines.push(format!(
-                "    {:<12} {theirs:>8.3} s  ({least:.3} to {most:.3}){ratio}",
-                cell.who
-            ));
+            lines.push(format!("    {:<12} {theirs:>8.3} s  ({least:.3} to {most:.3}){ratio}", cell.who));
         }
         lines
     }
@@ -65,9 +62,7 @@ fn median(samples: &[f64]) -> Option<f64> {
 }
 
 fn spread(samples: &[f64]) -> (f64, f64) {
-    samples.iter().fold((f64::INFINITY, 0.0), |(least, most), &s| {
-        (f64::min(least, s), f64::max(most, s))
-    })
+    samples.iter().fold((f64::INFINITY, 0.0), |(least, most), &s| (f64::min(least, s), f64::max(most, s)))
 }
 
 #[cfg(test)]
@@ -83,17 +78,10 @@ mod tests {
 
     #[test]
     fn a_row_shows_our_time_against_each_peer() {
-        let cell = |who: &str, samples: &[f64]| Cell {
-            who: who.into(),
-            samples: samples.to_vec(),
-        };
+        let cell = |who: &str, samples: &[f64]| Cell { who: who.into(), samples: samples.to_vec() };
         let row = Row {
             work: "preload".into(),
-            cells: vec![
-                cell("holdfast", &[1.0, 3.0, 2.0]),
-                cell("rsync", &[4.0]),
-                cell("unison", &[]),
-            ],
+            cells: vec![cell("holdfast", &[1.0, 3.0, 2.0]), cell("rsync", &[4.0]), cell("unison", &[])],
         };
         let lines = row.lines();
         assert!(lines[1].contains("2.000 s  (1.000 to 3.000)") && !lines[1].contains("as long"));

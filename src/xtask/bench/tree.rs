@@ -57,12 +57,7 @@ pub fn large(path: &Path, mib: usize, noise: &mut Noise) -> std::io::Result<()> 
 pub fn edit(root: &Path, files: impl Iterator<Item = usize>, line: &str) -> Result<()> {
     for n in files {
         let path = root.join(path(n));
-        let append = || {
-            fs::OpenOptions::new()
-                .append(true)
-                .open(&path)?
-                .write_all(line.as_bytes())
-        };
+        let append = || fs::OpenOptions::new().append(true).open(&path)?.write_all(line.as_bytes());
         append().when(format_args!("cannot edit {}", path.display()))?;
     }
     Ok(())
@@ -74,10 +69,7 @@ pub fn must_end_with(root: &Path, files: impl Iterator<Item = usize>, line: &str
         let path = root.join(path(n));
         let bytes = fs::read(&path).when(format_args!("cannot read {}", path.display()))?;
         if !bytes.ends_with(line.as_bytes()) {
-            return Err(Failure::new(format!(
-                "{} lacks the edit of the other side",
-                path.display()
-            )));
+            return Err(Failure::new(format!("{} lacks the edit of the other side", path.display())));
         }
     }
     Ok(())
@@ -125,10 +117,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         make(root.path(), Shape::Mixed, 200).unwrap();
         edit(root.path(), 0..3, "more\n").unwrap();
-        assert_eq!(
-            fs::metadata(root.path().join(path(0))).unwrap().len(),
-            512 * 1024 + 5
-        );
+        assert_eq!(fs::metadata(root.path().join(path(0))).unwrap().len(), 512 * 1024 + 5);
         must_end_with(root.path(), 0..3, "more\n").unwrap();
         assert!(must_end_with(root.path(), 2..4, "more\n").is_err());
         operate(root.path(), 200, 200).unwrap();

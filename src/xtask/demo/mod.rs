@@ -49,21 +49,13 @@ fn keep_the_folder(story: &Story<'_>) -> Result<()> {
     for (path, text) in [
         ("papers/plan.txt", PLAN),
         ("papers/budget.csv", "item,cost\npaper,10\nink,20\n"),
-        (
-            "papers/notes.txt",
-            "first line\nsecond line\nthird line\nfourth line\nfifth line\n",
-        ),
+        ("papers/notes.txt", "first line\nsecond line\nthird line\nfourth line\nfifth line\n"),
         ("papers/letter.txt", "Dear all,\nwe shall meet on Monday.\n"),
         ("old/draft.txt", "to be thrown away\n"),
     ] {
         story.write_on_server(path, text)?;
     }
-    story.show(
-        Command::new("find")
-            .arg(".")
-            .args(["-type", "f"])
-            .current_dir(&story.server),
-    )?;
+    story.show(Command::new("find").arg(".").args(["-type", "f"]).current_dir(&story.server))?;
 
     story.say("We add it as the location `demo` and pin it: all of it is to be here, now and in future.");
     let url = format!("file://{}", story.server.display());
@@ -89,15 +81,9 @@ fn work_without_the_server(story: &Story<'_>) -> Result<()> {
 
     story.say("Meanwhile somebody else works on the server:");
     for (path, text) in [
-        (
-            "papers/plan.txt",
-            "Plan\n1. write\n2. read\n3. send\n4. celebrate (they wrote this)\n",
-        ),
+        ("papers/plan.txt", "Plan\n1. write\n2. read\n3. send\n4. celebrate (they wrote this)\n"),
         ("papers/budget.csv", "item,cost\npaper,10\nink,30\n"),
-        (
-            "papers/notes.txt",
-            "first line\nsecond line\nthird line\nfourth line\nfifth line, theirs\n",
-        ),
+        ("papers/notes.txt", "first line\nsecond line\nthird line\nfourth line\nfifth line, theirs\n"),
         ("papers/minutes.txt", "Minutes of the meeting\n"),
     ] {
         println!("    (on the server) {path} is rewritten");
@@ -112,40 +98,21 @@ fn meet_again(story: &Story<'_>) -> Result<()> {
     );
     story.ctl(&["online", "demo"], 0)?;
     story.ctl(&["sync", "demo", "--wait", "--timeout", "60"], WAITS)?;
-    story.must_hold(
-        "letters/monday.txt",
-        story.server.join("letters/monday.txt").is_file(),
-    )?;
-    story.must_hold(
-        "no papers/letter.txt",
-        !story.server.join("papers/letter.txt").exists(),
-    )?;
-    story.must_hold(
-        "papers/ideas.txt",
-        story.server.join("papers/ideas.txt").is_file(),
-    )?;
+    story.must_hold("letters/monday.txt", story.server.join("letters/monday.txt").is_file())?;
+    story.must_hold("no papers/letter.txt", !story.server.join("papers/letter.txt").exists())?;
+    story.must_hold("papers/ideas.txt", story.server.join("papers/ideas.txt").is_file())?;
     story.must_hold("no old/", !story.server.join("old").exists())?;
     story.shell("cat papers/minutes.txt")?;
 
     story.say("Three files were changed on both sides:");
     story.ctl(&["conflicts"], 0)?;
     let conflicts = story.json(&["conflicts"])?;
-    let mut found: Vec<&str> = conflicts
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter_map(|c| c["path"].as_str())
-        .collect();
+    let mut found: Vec<&str> =
+        conflicts.as_array().into_iter().flatten().filter_map(|c| c["path"].as_str()).collect();
     found.sort_unstable();
-    let expected = [
-        "demo:papers/budget.csv",
-        "demo:papers/notes.txt",
-        "demo:papers/plan.txt",
-    ];
+    let expected = ["demo:papers/budget.csv", "demo:papers/notes.txt", "demo:papers/plan.txt"];
     if found != expected {
-        return Err(Failure::new(format!(
-            "conflicts were expected at {expected:?}; they are at {found:?}"
-        )));
+        return Err(Failure::new(format!("conflicts were expected at {expected:?}; they are at {found:?}")));
     }
     story.say("The same for programs (`--json`), shortened:");
     for conflict in conflicts.as_array().into_iter().flatten() {
@@ -157,9 +124,7 @@ fn meet_again(story: &Story<'_>) -> Result<()> {
     story.say("Each of the three states can be read until we decide:");
     for (state, last_line) in [("original", ""), ("local", OUR_LINE), ("server", THEIR_LINE)] {
         let text = story.ctl(&["cat", "demo:papers/plan.txt", "--state", state], 0)?;
-        let whole = text
-            .strip_prefix(PLAN)
-            .is_some_and(|rest| rest.trim_end() == last_line);
+        let whole = text.strip_prefix(PLAN).is_some_and(|rest| rest.trim_end() == last_line);
         story.must_hold(&format!("papers/plan.txt, its {state} state, whole"), whole)?;
     }
     Ok(())
@@ -176,11 +141,7 @@ fn decide(story: &Story<'_>) -> Result<()> {
     story.say("What lost is not gone:");
     story.ctl(&["stash", "list"], 0)?;
     let stash = story.json(&["stash", "list"])?;
-    let has_plan = stash
-        .as_array()
-        .into_iter()
-        .flatten()
-        .any(|s| s["path"] == "demo:papers/plan.txt");
+    let has_plan = stash.as_array().into_iter().flatten().any(|s| s["path"] == "demo:papers/plan.txt");
     story.must_hold("the server's papers/plan.txt, in the stash", has_plan)
 }
 
@@ -192,10 +153,7 @@ fn agree(story: &Story<'_>) -> Result<()> {
     let texts = |name: &str| fs::read_to_string(story.server.join("papers").join(name)).unwrap_or_default();
     story.must_hold("our plan on the server", texts("plan.txt").contains(OUR_LINE))?;
     let notes = texts("notes.txt");
-    story.must_hold(
-        "both edits in the notes",
-        notes.contains("ours") && notes.contains("theirs"),
-    )?;
+    story.must_hold("both edits in the notes", notes.contains("ours") && notes.contains("theirs"))?;
     story.must_hold("two budgets", budgets(&story.server.join("papers"))? == 2)?;
     let check = story.json(&["check"])?;
     story.must_hold("a store without findings", check["ok"] == Value::Bool(true))?;
@@ -205,8 +163,5 @@ fn agree(story: &Story<'_>) -> Result<()> {
 fn budgets(papers: &Path) -> Result<usize> {
     let entries = fs::read_dir(papers).when("cannot list the server's papers")?;
     let names: Vec<PathBuf> = entries.flatten().map(|e| PathBuf::from(e.file_name())).collect();
-    Ok(names
-        .iter()
-        .filter(|n| n.to_string_lossy().starts_with("budget"))
-        .count())
+    Ok(names.iter().filter(|n| n.to_string_lossy().starts_with("budget")).count())
 }

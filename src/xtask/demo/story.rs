@@ -18,11 +18,7 @@ pub struct Story<'a> {
 
 impl<'a> Story<'a> {
     pub fn new(served: &'a Served) -> Result<Story<'a>> {
-        Ok(Story {
-            served,
-            mount: served.mount(),
-            server: served.make_folder("server")?,
-        })
+        Ok(Story { served, mount: served.mount(), server: served.make_folder("server")? })
     }
 
     pub fn say(&self, sentence: &str) {
@@ -39,10 +35,7 @@ impl<'a> Story<'a> {
 
     /// Runs `holdfastctl`, shows it with what it prints, and gives that back.
     pub fn ctl(&self, args: &[&str], status: i32) -> Result<String> {
-        println!(
-            "  $ holdfastctl {}",
-            args.iter().map(|a| quoted(a)).collect::<Vec<_>>().join(" ")
-        );
+        println!("  $ holdfastctl {}", args.iter().map(|a| quoted(a)).collect::<Vec<_>>().join(" "));
         self.output(&mut self.served.ctl(args), status, true)
     }
 
@@ -51,10 +44,8 @@ impl<'a> Story<'a> {
         let mut command = self.served.ctl(["--json"]);
         command.args(args);
         let text = self.output(&mut command, 0, false)?;
-        serde_json::from_str(&text).when(format_args!(
-            "`{}` did not answer in JSON ({text:?})",
-            run::spelled(&command)
-        ))
+        serde_json::from_str(&text)
+            .when(format_args!("`{}` did not answer in JSON ({text:?})", run::spelled(&command)))
     }
 
     /// Runs a line of shell in the location's folder of the mount.
@@ -76,9 +67,7 @@ impl<'a> Story<'a> {
             println!("    found as it should be: {what}");
             Ok(())
         } else {
-            Err(Failure::new(format!(
-                "the demo expected {what}, and it is not so"
-            )))
+            Err(Failure::new(format!("the demo expected {what}, and it is not so")))
         }
     }
 
@@ -103,9 +92,5 @@ impl<'a> Story<'a> {
 /// As one would type it.
 fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{word}'")
-    }
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{word}'") }
 }

@@ -15,11 +15,8 @@ fn small_disk(s: &Session, below: &str) -> bool {
         return false;
     }
     let folder = s.base().join(below);
-    let mount = Ran::of(
-        Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=24m,mode=700", "small"])
-            .arg(folder),
-    );
+    let mount =
+        Ran::of(Command::new("mount").args(["-t", "tmpfs", "-o", "size=24m,mode=700", "small"]).arg(folder));
     if mount.code != 0 {
         skip("a tmpfs cannot be mounted here");
         return false;
@@ -43,11 +40,7 @@ fn a_full_disk_here_fails_the_new_write_and_nothing_else() {
     let mut errors = 0;
     for n in 0..40 {
         if let Err(error) = fs::write(s.here(&format!("big{n}")), random.bytes(1 << 20)) {
-            assert_eq!(
-                error.raw_os_error(),
-                Some(rustix::io::Errno::NOSPC.raw_os_error()),
-                "{error}"
-            );
+            assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NOSPC.raw_os_error()), "{error}");
             errors += 1;
         }
     }
@@ -109,10 +102,7 @@ fn a_full_disk_there_is_a_problem_that_passes() {
     s.online(4);
     let problems = s.json(&["problems"]);
     let all = problems.as_array().unwrap();
-    assert!(
-        !all.is_empty() && all.iter().all(|p| p["needs"] == "space"),
-        "{problems}"
-    );
+    assert!(!all.is_empty() && all.iter().all(|p| p["needs"] == "space"), "{problems}");
     assert_eq!(s.read_there("a"), "small\n", "what fits goes through");
     s.must_conflict(&[]);
     fs::remove_file(s.there("filler")).unwrap();
@@ -138,14 +128,7 @@ fn what_the_server_forbids_is_a_problem_and_not_a_deletion() {
     assert_eq!(s.read_here("closed/b"), "b\n");
     assert_eq!(s.read_there("open/a"), "changed\n");
     let problems = s.json(&["problems"]);
-    assert!(
-        problems
-            .as_array()
-            .unwrap()
-            .iter()
-            .any(|p| p["path"] == "nas:closed"),
-        "{problems}"
-    );
+    assert!(problems.as_array().unwrap().iter().any(|p| p["path"] == "nas:closed"), "{problems}");
     mode("closed", 0o755);
     s.sync(0);
     s.must_agree();

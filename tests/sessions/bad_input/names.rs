@@ -46,54 +46,28 @@ fn all_bytes_make_names() {
     for (n, name) in names().iter().enumerate() {
         fs::write(s.here(&format!("t{n}")).join(name), "edited here\n").unwrap();
         fs::write(s.there(&format!("t{n}")).join(name), "edited there, too\n").unwrap();
-        fs::rename(
-            s.here(&format!("h{n}")).join(name),
-            s.here(&format!("h{n}/plain")),
-        )
-        .unwrap();
+        fs::rename(s.here(&format!("h{n}")).join(name), s.here(&format!("h{n}/plain"))).unwrap();
     }
     s.online(4);
     assert_eq!(s.conflicts().len(), names().len());
     let conflicts = s.json(&["conflicts"]);
-    let coded = conflicts
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter(|c| c["path_b64"].is_string())
-        .count();
+    let coded = conflicts.as_array().unwrap().iter().filter(|c| c["path_b64"].is_string()).count();
     assert_eq!(coded, 2, "bytes that are not UTF-8 stand beside as base64");
     let text = s.ok(&["conflicts"]);
-    assert!(
-        !text.contains('\x1b'),
-        "no control character reaches the terminal"
-    );
+    assert!(!text.contains('\x1b'), "no control character reaches the terminal");
     for (n, name) in names().iter().enumerate() {
         let path = OsString::from_vec([format!("nas:t{n}/").as_bytes(), name.as_bytes()].concat());
-        let cat = s.ctl(&[
-            OsStr::new("cat"),
-            &path,
-            OsStr::new("--state"),
-            OsStr::new("server"),
-        ]);
+        let cat = s.ctl(&[OsStr::new("cat"), &path, OsStr::new("--state"), OsStr::new("server")]);
         assert_eq!(cat.code(0).text(), "edited there, too\n");
         // By its path in the mount as well.
         let there = s.here(&format!("t{n}")).join(name);
-        let args = [
-            OsStr::new("resolve"),
-            there.as_os_str(),
-            OsStr::new("--keep"),
-            OsStr::new("both"),
-        ];
+        let args = [OsStr::new("resolve"), there.as_os_str(), OsStr::new("--keep"), OsStr::new("both")];
         s.ctl(&args).code(0);
     }
     s.sync(0);
     s.must_agree();
     for n in 0..names().len() {
-        assert_eq!(
-            fs::read_dir(s.there(&format!("t{n}"))).unwrap().count(),
-            2,
-            "both are kept in t{n}"
-        );
+        assert_eq!(fs::read_dir(s.there(&format!("t{n}"))).unwrap().count(), 2, "both are kept in t{n}");
     }
 }
 
@@ -104,10 +78,7 @@ fn a_name_that_is_too_long_is_refused_at_once() {
     };
     let long = s.here(&"n".repeat(256));
     let error = fs::write(long, "x").expect_err("256 bytes are too many");
-    assert_eq!(
-        error.raw_os_error(),
-        Some(rustix::io::Errno::NAMETOOLONG.raw_os_error())
-    );
+    assert_eq!(error.raw_os_error(), Some(rustix::io::Errno::NAMETOOLONG.raw_os_error()));
     s.sync(0);
 }
 

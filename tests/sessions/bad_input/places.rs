@@ -8,27 +8,18 @@ use crate::common::{Ran, Session};
 #[test]
 fn urls_that_make_no_sense_or_lead_nowhere() {
     let Some(s) = Session::empty() else { return };
-    for url in [
-        "nonsense",
-        "file://relative/path",
-        "://",
-        "file:",
-        "ftp ://x/",
-        "",
-        "file://host-of-others/dir",
-    ] {
+    for url in
+        ["nonsense", "file://relative/path", "://", "file:", "ftp ://x/", "", "file://host-of-others/dir"]
+    {
         s.ctl(&["location", "add", "nas", url]).refused(2, &[]);
     }
-    s.ctl(&["location", "add", "nas", "gopher://host/dir"])
-        .refused(2, &["gopher"]);
+    s.ctl(&["location", "add", "nas", "gopher://host/dir"]).refused(2, &["gopher"]);
     let gone = s.base().join("not-there");
     let url = format!("file://{}", gone.display());
-    s.ctl(&["location", "add", "nas", &url])
-        .refused(1, &["not-there"]);
+    s.ctl(&["location", "add", "nas", &url]).refused(1, &["not-there"]);
     let file = s.base().join("a-file");
     fs::write(&file, "x").unwrap();
-    s.ctl(&["location", "add", "nas", &format!("file://{}", file.display())])
-        .refused(1, &["a-file"]);
+    s.ctl(&["location", "add", "nas", &format!("file://{}", file.display())]).refused(1, &["a-file"]);
     for name in ["-x", ".x", "a/b", "", "a b", "ü", "a:b"] {
         s.ctl(&["location", "add", "--", name, &s.url()]).refused(2, &[]);
     }
@@ -39,16 +30,10 @@ fn urls_that_make_no_sense_or_lead_nowhere() {
 fn locations_in_one_another_and_in_our_own_folders() {
     let Some(s) = Session::empty() else { return };
     fs::create_dir_all(s.there("inner")).unwrap();
-    s.ok(&[
-        "location",
-        "add",
-        "nas",
-        &format!("file://{}", s.there("").join("inner").display()),
-    ]);
+    s.ok(&["location", "add", "nas", &format!("file://{}", s.there("").join("inner").display())]);
     let refused = |path: &Path, word: &str| {
         let url = format!("file://{}", path.display());
-        s.ctl(&["location", "add", "two", &url])
-            .refused_with_any(&[1, 2], &[word]);
+        s.ctl(&["location", "add", "two", &url]).refused_with_any(&[1, 2], &[word]);
     };
     refused(&s.there("inner"), "nas");
     refused(&s.there(""), "nas");
@@ -62,13 +47,8 @@ fn locations_in_one_another_and_in_our_own_folders() {
     refused(&s.base().join("home"), "mount");
     refused(&s.store(), "store");
     refused(Path::new("/"), "");
-    s.ctl(&[
-        "location",
-        "add",
-        "nas",
-        &format!("file://{}", s.base().join("cache").display()),
-    ])
-    .refused(1, &["nas"]);
+    s.ctl(&["location", "add", "nas", &format!("file://{}", s.base().join("cache").display())])
+        .refused(1, &["nas"]);
     assert_eq!(s.json(&["location", "list"]).as_array().map(Vec::len), Some(1));
 }
 
@@ -77,14 +57,10 @@ fn settings_that_do_not_exist() {
     let Some(s) = Session::pinned(&[("a", "a\n")]) else {
         return;
     };
-    s.ctl(&["location", "set", "nas", "colour", "red"])
-        .refused(2, &["colour"]);
-    s.ctl(&["location", "set", "nas", "miss", "maybe"])
-        .refused(2, &["maybe"]);
-    s.ctl(&["location", "set", "nas", "limit", "lots"])
-        .refused(2, &["lots"]);
-    s.ctl(&["location", "set", "none", "miss", "fail"])
-        .refused(1, &["none"]);
+    s.ctl(&["location", "set", "nas", "colour", "red"]).refused(2, &["colour"]);
+    s.ctl(&["location", "set", "nas", "miss", "maybe"]).refused(2, &["maybe"]);
+    s.ctl(&["location", "set", "nas", "limit", "lots"]).refused(2, &["lots"]);
+    s.ctl(&["location", "set", "none", "miss", "fail"]).refused(1, &["none"]);
     s.ctl(&["location", "remove", "none"]).refused(1, &["none"]);
     s.ctl(&["offline", "none"]).refused(1, &["none"]);
     s.ctl(&["sync", "none", "--wait"]).refused(1, &["none"]);
@@ -96,25 +72,20 @@ fn pinning_what_is_not_there() {
         return;
     };
     for wait in [&[][..], &["--wait"]] {
-        s.ctl(&[&["pin", "nas:nowhere"][..], wait].concat())
-            .refused(1, &["nas:nowhere"]);
-        s.ctl(&[&["pin", "none:a"][..], wait].concat())
-            .refused(1, &["none"]);
+        s.ctl(&[&["pin", "nas:nowhere"][..], wait].concat()).refused(1, &["nas:nowhere"]);
+        s.ctl(&[&["pin", "none:a"][..], wait].concat()).refused(1, &["none"]);
     }
     s.ctl(&["unpin", "nas:nowhere"]).refused(1, &["nas:nowhere"]);
     s.ctl(&["unpin", "nas:d"]).refused(1, &["nas:d"]);
     s.ctl(&["evict", "nas:nowhere"]).refused(1, &["nas:nowhere"]);
     s.ctl(&["pin", "/usr"]).refused(2, &["/usr"]);
     s.ctl(&["pin", "nas:../x"]).refused(2, &[]);
-    s.ctl(&["cat", "nas:nowhere", "--state", "local"])
-        .refused(1, &["nas:nowhere"]);
-    s.ctl(&["cat", "nas:d", "--state", "local"])
-        .refused(1, &["nas:d"]);
+    s.ctl(&["cat", "nas:nowhere", "--state", "local"]).refused(1, &["nas:nowhere"]);
+    s.ctl(&["cat", "nas:d", "--state", "local"]).refused(1, &["nas:d"]);
     s.ctl(&["states", "nas:nowhere"]).refused(1, &["nas:nowhere"]);
     // Offline: what is not known cannot be pinned, and it is said why.
     s.offline();
-    s.ctl(&["pin", "nas:nowhere", "--wait"])
-        .refused(1, &["nas:nowhere"]);
+    s.ctl(&["pin", "nas:nowhere", "--wait"]).refused(1, &["nas:nowhere"]);
     s.ctl(&["sync", "nas", "--wait"]).refused(1, &["nas", "offline"]);
 }
 
@@ -169,22 +140,14 @@ fn a_location_with_waiting_changes_is_not_removed() {
     s.offline();
     s.write_here("a", "changed\n");
     s.write_here("new", "new\n");
-    s.ctl(&["location", "remove", "nas"])
-        .refused(1, &["nas", "--discard"]);
+    s.ctl(&["location", "remove", "nas"]).refused(1, &["nas", "--discard"]);
     assert_eq!(s.read_here("a"), "changed\n");
     s.ok(&["location", "remove", "nas", "--discard"]);
     assert_eq!(s.read_there("a"), "a\n");
     let stash = s.json(&["stash", "list"]);
-    let texts: Vec<String> = stash
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|e| s.ok(&["stash", "cat", &e["id"].to_string()]))
-        .collect();
-    assert!(
-        texts.contains(&"changed\n".into()) && texts.contains(&"new\n".into()),
-        "{texts:?}"
-    );
+    let texts: Vec<String> =
+        stash.as_array().unwrap().iter().map(|e| s.ok(&["stash", "cat", &e["id"].to_string()])).collect();
+    assert!(texts.contains(&"changed\n".into()) && texts.contains(&"new\n".into()), "{texts:?}");
 }
 
 #[test]
@@ -200,15 +163,13 @@ fn files_of_the_client_that_lie_in_the_mount() {
     s.ok(&["resolve", "nas:a", "--with", mine.to_str().unwrap()]);
     s.sync(0);
     assert_eq!(s.read_there("a"), "merged by hand\n");
-    s.ctl(&["resolve", "nas:a", "--with", "/nowhere/file"])
-        .refused(1, &["/nowhere/file"]);
+    s.ctl(&["resolve", "nas:a", "--with", "/nowhere/file"]).refused(1, &["/nowhere/file"]);
     s.offline();
     s.write_here("a", "again\n");
     let archive = s.here("changes.tar");
     s.ok(&["export", archive.to_str().unwrap()]);
     assert!(archive.is_file());
-    s.ctl(&["export", "/nowhere/changes.tar"])
-        .refused(1, &["/nowhere"]);
+    s.ctl(&["export", "/nowhere/changes.tar"]).refused(1, &["/nowhere"]);
     s.online(0);
     s.must_agree();
 }

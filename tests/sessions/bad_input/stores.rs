@@ -27,22 +27,13 @@ fn a_foreign_database_is_refused_and_left_alone() {
     let Some(s) = stopped_with_a_change() else { return };
     let found = databases(&s);
     assert!(!found.is_empty(), "a store has a database");
-    for bytes in [
-        &b"this is no database at all, but a letter to my aunt\n"[..],
-        b"",
-        &[0; 8192],
-    ] {
+    for bytes in [&b"this is no database at all, but a letter to my aunt\n"[..], b"", &[0; 8192]] {
         for path in &found {
             fs::write(path, bytes).unwrap();
         }
         Ran::of(&mut s.serve_command()).refused(1, &["holdfast"]);
         for path in &found {
-            assert_eq!(
-                fs::read(path).unwrap(),
-                bytes,
-                "left as it was: {}",
-                path.display()
-            );
+            assert_eq!(fs::read(path).unwrap(), bytes, "left as it was: {}", path.display());
         }
     }
 }
@@ -77,12 +68,8 @@ fn a_database_of_another_program() {
     let Some(s) = stopped_with_a_change() else { return };
     for path in databases(&s) {
         fs::remove_file(&path).unwrap();
-        Ran::of(
-            std::process::Command::new("sqlite3")
-                .arg(&path)
-                .arg("create table aunt(letter text);"),
-        )
-        .done();
+        Ran::of(std::process::Command::new("sqlite3").arg(&path).arg("create table aunt(letter text);"))
+            .done();
     }
     Ran::of(&mut s.serve_command()).refused(1, &["holdfast"]);
 }

@@ -8,13 +8,8 @@ use serde_json::Value;
 use super::kinds::{Case, State, What, moved_there, must_be, plain, session};
 use crate::common::{Is, Session, all_have};
 
-const RESOLVED: [(&str, Is); 5] = [
-    ("path", Is::Text),
-    ("kind", Is::Text),
-    ("choice", Is::Text),
-    ("done", Is::Bool),
-    ("message", Is::Text),
-];
+const RESOLVED: [(&str, Is); 5] =
+    [("path", Is::Text), ("kind", Is::Text), ("choice", Is::Text), ("done", Is::Bool), ("message", Is::Text)];
 
 const OWN: &str = "merged by hand\n";
 
@@ -37,10 +32,7 @@ fn newer(case: &Case) -> Expected {
 fn both(case: &Case) -> Expected {
     match (&case.local, &case.server) {
         (Some(local), Some(server)) => {
-            let beside = State {
-                path: beside(local.path),
-                ..server.clone()
-            };
+            let beside = State { path: beside(local.path), ..server.clone() };
             Some(vec![local.clone(), beside])
         }
         _ => states(&[&case.local, &case.server]),
@@ -67,10 +59,7 @@ fn bytes(case: &Case, text: &'static str) -> Expected {
         What::File { mode, .. } => mode,
         _ => 0o644,
     };
-    Some(vec![State {
-        path: like.path,
-        what: What::File { text, mode },
-    }])
+    Some(vec![State { path: like.path, what: What::File { text, mode } }])
 }
 
 fn merged(case: &Case) -> Expected {
@@ -80,10 +69,7 @@ fn merged(case: &Case) -> Expected {
 /// Who loses bytes that the original did not have.
 fn losers<'a>(case: &'a Case, of: &[&'a Option<State>]) -> Vec<&'static str> {
     let original = case.original.as_ref().and_then(State::text);
-    of.iter()
-        .filter_map(|s| s.as_ref()?.text())
-        .filter(|text| Some(*text) != original)
-        .collect()
+    of.iter().filter_map(|s| s.as_ref()?.text()).filter(|text| Some(*text) != original).collect()
 }
 
 /// Decides each conflict by its own command and looks at both sides, the stash and the conflicts left.
@@ -115,11 +101,7 @@ fn try_each(
         };
         assert_eq!(report["path"], path.as_str());
         assert_eq!(report["kind"], case.kind);
-        assert_eq!(
-            report["done"],
-            outcome.is_some(),
-            "{choice:?} of {path}: {report}"
-        );
+        assert_eq!(report["done"], outcome.is_some(), "{choice:?} of {path}: {report}");
         assert_eq!(preview[0]["done"], false, "{preview}");
         assert_eq!(
             preview[0]["message"].as_str().is_some_and(str::is_empty),
@@ -127,34 +109,18 @@ fn try_each(
             "preview of {choice:?} of {path}: {preview}"
         );
         if outcome.is_none() {
-            assert!(
-                report["message"].as_str().is_some_and(|m| m.len() > 10),
-                "{report}"
-            );
+            assert!(report["message"].as_str().is_some_and(|m| m.len() > 10), "{report}");
         }
     }
-    let refused: Vec<(&str, &str)> = cases
-        .iter()
-        .filter(|c| expected(c).is_none())
-        .map(|c| (c.path, c.kind))
-        .collect();
+    let refused: Vec<(&str, &str)> =
+        cases.iter().filter(|c| expected(c).is_none()).map(|c| (c.path, c.kind)).collect();
     s.sync(if refused.is_empty() { 0 } else { 4 });
     s.must_conflict(&refused);
     for case in cases {
         match expected(case) {
             Some(left) => {
-                must_hold_only(
-                    &s.here(""),
-                    case,
-                    &left,
-                    &format!("here, {choice:?} of {}", case.kind),
-                );
-                must_hold_only(
-                    &s.there(""),
-                    case,
-                    &left,
-                    &format!("there, {choice:?} of {}", case.kind),
-                );
+                must_hold_only(&s.here(""), case, &left, &format!("here, {choice:?} of {}", case.kind));
+                must_hold_only(&s.there(""), case, &left, &format!("there, {choice:?} of {}", case.kind));
             }
             None => must_be_untouched(&s, case),
         }
@@ -179,27 +145,15 @@ fn must_hold_only(root: &Path, case: &Case, left: &[State], whose: &str) {
         names
     };
     let found = names(Path::new(folder));
-    let dated: Vec<PathBuf> = found
-        .iter()
-        .map(|path| PathBuf::from(without_date(path.to_str().expect("text"))))
-        .collect();
+    let dated: Vec<PathBuf> =
+        found.iter().map(|path| PathBuf::from(without_date(path.to_str().expect("text")))).collect();
     let mut expected: Vec<PathBuf> = left.iter().map(|s| PathBuf::from(s.path)).collect();
     expected.sort();
     assert_eq!(dated, expected, "{whose}: in the folder {folder}");
     for state in left {
-        let at = dated
-            .iter()
-            .position(|path| path == Path::new(state.path))
-            .expect("just compared");
+        let at = dated.iter().position(|path| path == Path::new(state.path)).expect("just compared");
         let real: &'static str = Box::leak(found[at].to_str().expect("text").to_owned().into_boxed_str());
-        must_be(
-            root,
-            &State {
-                path: real,
-                what: state.what.clone(),
-            },
-            whose,
-        );
+        must_be(root, &State { path: real, what: state.what.clone() }, whose);
     }
 }
 
@@ -231,48 +185,25 @@ fn must_be_untouched(s: &Session, case: &Case) {
 #[track_caller]
 fn must_be_stashed(s: &Session, text: &str, case: &Case) {
     let stash = s.json(&["stash", "list"]);
-    let ids = |v: &Value| {
-        v.as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|e| e["id"].as_u64())
-            .collect::<Vec<_>>()
-    };
-    let found = ids(&stash)
-        .into_iter()
-        .any(|id| s.ok(&["stash", "cat", &id.to_string()]) == text);
-    assert!(
-        found,
-        "{text:?} of {} ({}) is in no entry of the stash: {stash}",
-        case.path, case.kind
-    );
+    let ids =
+        |v: &Value| v.as_array().into_iter().flatten().filter_map(|e| e["id"].as_u64()).collect::<Vec<_>>();
+    let found = ids(&stash).into_iter().any(|id| s.ok(&["stash", "cat", &id.to_string()]) == text);
+    assert!(found, "{text:?} of {} ({}) is in no entry of the stash: {stash}", case.path, case.kind);
 }
 
 #[test]
 fn keep_local() {
-    each(
-        &["--keep", "local"],
-        |c| states(&[&c.local]),
-        |c| losers(c, &[&c.server]),
-    );
+    each(&["--keep", "local"], |c| states(&[&c.local]), |c| losers(c, &[&c.server]));
 }
 
 #[test]
 fn keep_server() {
-    each(
-        &["--keep", "server"],
-        |c| states(&[&c.server]),
-        |c| losers(c, &[&c.local]),
-    );
+    each(&["--keep", "server"], |c| states(&[&c.server]), |c| losers(c, &[&c.local]));
 }
 
 #[test]
 fn keep_original() {
-    each(
-        &["--keep", "original"],
-        |c| states(&[&c.original]),
-        |c| losers(c, &[&c.local, &c.server]),
-    );
+    each(&["--keep", "original"], |c| states(&[&c.original]), |c| losers(c, &[&c.local, &c.server]));
 }
 
 #[test]
@@ -292,29 +223,17 @@ fn keep_both() {
 
 #[test]
 fn stash_local() {
-    each(
-        &["--stash", "local"],
-        |c| states(&[&c.server]),
-        |c| losers(c, &[&c.local]),
-    );
+    each(&["--stash", "local"], |c| states(&[&c.server]), |c| losers(c, &[&c.local]));
 }
 
 #[test]
 fn stash_server() {
-    each(
-        &["--stash", "server"],
-        |c| states(&[&c.local]),
-        |c| losers(c, &[&c.server]),
-    );
+    each(&["--stash", "server"], |c| states(&[&c.local]), |c| losers(c, &[&c.server]));
 }
 
 #[test]
 fn stash_both() {
-    each(
-        &["--stash", "both"],
-        |c| states(&[&c.original]),
-        |c| losers(c, &[&c.local, &c.server]),
-    );
+    each(&["--stash", "both"], |c| states(&[&c.original]), |c| losers(c, &[&c.local, &c.server]));
 }
 
 #[test]
@@ -331,11 +250,7 @@ fn with_a_file_of_ones_own() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     fs::write(file.path(), OWN).expect("it can be written");
     let path = file.path().to_str().expect("text").to_owned();
-    each(
-        &["--with", &path],
-        |c| bytes(c, OWN),
-        |c| losers(c, &[&c.local, &c.server]),
-    );
+    each(&["--with", &path], |c| bytes(c, OWN), |c| losers(c, &[&c.local, &c.server]));
 }
 
 #[test]

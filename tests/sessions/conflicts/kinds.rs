@@ -122,10 +122,7 @@ pub fn plain() -> Vec<Case> {
             path: "ty/a.txt",
             original: file("ty/a.txt", "a file\n"),
             local: file("ty/a.txt", "still a file, edited\n"),
-            server: Some(State {
-                path: "ty/a.txt",
-                what: What::Link { target: "elsewhere" },
-            }),
+            server: Some(State { path: "ty/a.txt", what: What::Link { target: "elsewhere" } }),
             server_newer: true,
             ..Case::default()
         },
@@ -179,16 +176,8 @@ pub fn session(cases: &[Case]) -> Option<Session> {
         let (ours, theirs) = if case.server_newer { (1, 2) } else { (2, 1) };
         let original = case.original.as_ref().and_then(State::text);
         let is_edited = |state: &&State| state.text() != original;
-        date(
-            &session.here(""),
-            case.local.as_ref().filter(is_edited),
-            hour(ours),
-        );
-        date(
-            &session.there(""),
-            case.server.as_ref().filter(is_edited),
-            hour(theirs),
-        );
+        date(&session.here(""), case.local.as_ref().filter(is_edited), hour(ours));
+        date(&session.there(""), case.server.as_ref().filter(is_edited), hour(theirs));
     }
     session.online(4);
     Some(session)
@@ -234,15 +223,8 @@ fn change(root: &Path, from: Option<&State>, to: Option<&State>) {
 }
 
 fn date(root: &Path, state: Option<&State>, time: SystemTime) {
-    if let Some(State {
-        path,
-        what: What::File { .. },
-    }) = state
-    {
-        let file = File::options()
-            .append(true)
-            .open(root.join(path))
-            .expect("it can be opened");
+    if let Some(State { path, what: What::File { .. } }) = state {
+        let file = File::options().append(true).open(root.join(path)).expect("it can be opened");
         file.set_modified(time).expect("its time can be set");
     }
 }
@@ -263,11 +245,7 @@ pub fn must_be(root: &Path, state: &State, whose: &str) {
         }
         What::Link { target } => {
             assert!(meta.is_symlink(), "{whose}: {} is no link", path.display());
-            assert_eq!(
-                fs::read_link(&path).expect("a link"),
-                Path::new(target),
-                "{whose}"
-            );
+            assert_eq!(fs::read_link(&path).expect("a link"), Path::new(target), "{whose}");
         }
     }
 }

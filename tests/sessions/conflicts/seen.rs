@@ -102,11 +102,7 @@ fn readable(s: &Session, case: &Case, word: &str, state: Option<&State>) {
         // Where another state has it, this one has nothing.
         for other in case.states().into_iter().filter_map(|(_, other)| other) {
             let at = view.join(other.path);
-            assert!(
-                fs::symlink_metadata(&at).is_err(),
-                "{} is absent in {word}",
-                other.path
-            );
+            assert!(fs::symlink_metadata(&at).is_err(), "{} is absent in {word}", other.path);
         }
         return;
     };
@@ -118,19 +114,10 @@ fn readable(s: &Session, case: &Case, word: &str, state: Option<&State>) {
     match state.what {
         // Read-only, so no writing bits.
         What::File { text, .. } => {
-            assert_eq!(
-                fs::read_to_string(&at).ok().as_deref(),
-                Some(text),
-                "{}",
-                at.display()
-            );
+            assert_eq!(fs::read_to_string(&at).ok().as_deref(), Some(text), "{}", at.display());
             assert!(fs::write(&at, "x").is_err(), "{} can be written", at.display());
             let names = fs::read_dir(at.parent().expect("a folder")).expect("it can be listed");
-            assert!(
-                names.flatten().any(|e| e.path() == at),
-                "{} is listed",
-                at.display()
-            );
+            assert!(names.flatten().any(|e| e.path() == at), "{} is listed", at.display());
         }
         What::Link { target } => {
             assert_eq!(fs::read_link(&at).expect("a link").to_str(), Some(target));

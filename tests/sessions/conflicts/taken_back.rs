@@ -55,17 +55,9 @@ fn a_decision_that_was_not_sent_is_taken_back() {
                 ("local", format!("{name} here\n")),
                 ("server", format!("{name} there\n")),
             ] {
-                assert_eq!(
-                    s.ok(&["cat", &path, "--state", state]),
-                    text,
-                    "after undo of {choice:?}"
-                );
+                assert_eq!(s.ok(&["cat", &path, "--state", state]), text, "after undo of {choice:?}");
             }
-            assert_eq!(
-                s.read_here(name),
-                format!("{name} here\n"),
-                "after undo of {choice:?}"
-            );
+            assert_eq!(s.read_here(name), format!("{name} here\n"), "after undo of {choice:?}");
         }
         let names = s.shell("ls").done().text();
         assert_eq!(names, "a.txt\nb.txt\nquiet.txt\n", "after undo of {choice:?}");
@@ -84,18 +76,10 @@ fn a_decision_that_was_sent_is_taken_back_as_a_change() {
     let history = s.json(&["history"]);
     all_have(&history, &HISTORY);
     assert!(history.as_array().unwrap().len() >= 2, "{history}");
-    let ids: Vec<u64> = history
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|h| h["id"].as_u64())
-        .collect();
+    let ids: Vec<u64> = history.as_array().unwrap().iter().filter_map(|h| h["id"].as_u64()).collect();
     // The older one, by its number.
-    let original = history
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|h| h["what"].as_str().unwrap().contains("keep original"));
+    let original =
+        history.as_array().unwrap().iter().find(|h| h["what"].as_str().unwrap().contains("keep original"));
     let id = original.expect("it is in the history")["id"].to_string();
     assert!(ids.contains(&id.parse().unwrap()));
     s.json(&["undo", &id]);
@@ -113,12 +97,7 @@ fn why_tells_what_happened() {
     s.ok(&["resolve", "nas:a.txt", "--keep", "local"]);
     let why = s.json(&["why", "nas:a.txt"]);
     all_have(&why, &WHY);
-    let told: Vec<&str> = why
-        .as_array()
-        .unwrap()
-        .iter()
-        .filter_map(|w| w["what"].as_str())
-        .collect();
+    let told: Vec<&str> = why.as_array().unwrap().iter().filter_map(|w| w["what"].as_str()).collect();
     assert!(told.iter().any(|w| w.contains("edit/edit")), "{told:?}");
     assert!(told.iter().any(|w| w.contains("keep local")), "{told:?}");
     s.ctl(&["why", "nas:nowhere"]).refused(1, &["nas:nowhere"]);
@@ -135,14 +114,8 @@ fn the_stash_gives_back_what_lost() {
     let stash = s.json(&["stash", "list"]);
     all_have(&stash, &STASH);
     let entry = |path: &str, side: &str| -> Value {
-        let found = stash
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|e| e["path"] == path && e["side"] == side);
-        found
-            .unwrap_or_else(|| panic!("no {side} of {path}: {stash}"))
-            .clone()
+        let found = stash.as_array().unwrap().iter().find(|e| e["path"] == path && e["side"] == side);
+        found.unwrap_or_else(|| panic!("no {side} of {path}: {stash}")).clone()
     };
     let (a, b) = (entry("nas:a.txt", "server"), entry("nas:b.txt", "local"));
     assert_eq!(a["size"], "a.txt there\n".len());
@@ -150,10 +123,7 @@ fn the_stash_gives_back_what_lost() {
     assert_eq!(s.ok(&["stash", "cat", &a]), "a.txt there\n");
     assert_eq!(s.ok(&["stash", "cat", &b]), "b.txt here\n");
     let of_a = s.json(&["stash", "list", "nas:a.txt"]);
-    assert!(
-        of_a.as_array().unwrap().iter().all(|e| e["path"] == "nas:a.txt"),
-        "{of_a}"
-    );
+    assert!(of_a.as_array().unwrap().iter().all(|e| e["path"] == "nas:a.txt"), "{of_a}");
 
     // To another place, and back to its own.
     let back = s.json(&["stash", "restore", &a, "--to", "nas:a-theirs.txt"]);
@@ -179,10 +149,7 @@ fn if_the_server_moves_on_the_conflict_opens_again() {
     s.online(4);
     s.must_conflict(&[("a.txt", "edit/edit")]);
     assert_eq!(s.read_there("a.txt"), "moved on\n");
-    assert_eq!(
-        s.ok(&["cat", "nas:a.txt", "--state", "original"]),
-        "a.txt there\n"
-    );
+    assert_eq!(s.ok(&["cat", "nas:a.txt", "--state", "original"]), "a.txt there\n");
     assert_eq!(s.read_there("b.txt"), "b.txt here\n");
     s.ok(&["resolve", "nas:a.txt", "--keep", "server"]);
     s.sync(0);

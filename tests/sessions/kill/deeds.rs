@@ -17,27 +17,11 @@ pub struct Done {
 }
 
 enum Deed {
-    Write {
-        path: PathBuf,
-        bytes: Vec<u8>,
-        synced: bool,
-    },
-    Save {
-        path: PathBuf,
-        bytes: Vec<u8>,
-        synced: bool,
-    },
-    Append {
-        path: PathBuf,
-        bytes: Vec<u8>,
-    },
-    Remove {
-        path: PathBuf,
-    },
-    Move {
-        from: PathBuf,
-        to: PathBuf,
-    },
+    Write { path: PathBuf, bytes: Vec<u8>, synced: bool },
+    Save { path: PathBuf, bytes: Vec<u8>, synced: bool },
+    Append { path: PathBuf, bytes: Vec<u8> },
+    Remove { path: PathBuf },
+    Move { from: PathBuf, to: PathBuf },
 }
 
 /// Works until it fails or is told to end.
@@ -147,19 +131,12 @@ impl Done {
                 Err(_) => self.files.remove(&path),
             };
         }
-        let Some(folder) = self
-            .files
-            .keys()
-            .next()
-            .and_then(|p| p.parent())
-            .map(Path::to_owned)
-        else {
+        let Some(folder) = self.files.keys().next().and_then(|p| p.parent()).map(Path::to_owned) else {
             return;
         };
         let entries = fs::read_dir(root.join(&folder)).unwrap_or_else(|e| panic!("{when}: {folder:?}: {e}"));
-        let mut found: Vec<PathBuf> = entries
-            .map(|e| folder.join(e.expect("an entry").file_name()))
-            .collect();
+        let mut found: Vec<PathBuf> =
+            entries.map(|e| folder.join(e.expect("an entry").file_name())).collect();
         found.sort();
         let expected: Vec<&PathBuf> = self.files.keys().collect();
         assert_eq!(

@@ -43,22 +43,14 @@ fn killed_while_writing(seed: u64, online: bool) -> Option<()> {
         s.kill();
         stop.store(true, SeqCst);
         s.serve();
-        let done: Vec<Done> = writers
-            .into_iter()
-            .map(|w| w.join().expect("a writer ends"))
-            .collect();
+        let done: Vec<Done> = writers.into_iter().map(|w| w.join().expect("a writer ends")).collect();
         known = done.try_into().ok().expect("two went in");
         for done in &mut known {
             done.compare(&s.here(""), &format!("seed {seed}, round {round}"));
         }
         if !online || tries_known() {
             let check = s.ctl(&["--json", "check"]);
-            assert_eq!(
-                check.json()["ok"],
-                true,
-                "seed {seed}, round {round}: {}",
-                check.text()
-            );
+            assert_eq!(check.json()["ok"], true, "seed {seed}, round {round}: {}", check.text());
         }
     }
     if !online {
@@ -84,20 +76,10 @@ fn end_clean(s: &Session, seed: u64) {
         s.must_conflict(&[]);
         s.sync(0);
     } else {
-        assert_eq!(
-            ran.code,
-            0,
-            "seed {seed}: {}\n{}",
-            ran.err,
-            s.ctl(&["changes"]).text()
-        );
+        assert_eq!(ran.code, 0, "seed {seed}: {}\n{}", ran.err, s.ctl(&["changes"]).text());
     }
     s.must_conflict(&[]);
-    assert_eq!(
-        s.json(&["changes"]).as_array().map(Vec::len),
-        Some(0),
-        "seed {seed}"
-    );
+    assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(0), "seed {seed}");
     s.must_agree();
 }
 
@@ -170,8 +152,7 @@ fn while_changes_are_replayed() {
         for n in (0..200).step_by(3) {
             s.write_here(&format!("old/d{}/f{n}", n % 5), random.bytes(2500));
         }
-        s.shell("mv old/d1 new/moved; rm -r old/d2; mv old/d3/f3 f3; ln -s f3 link; chmod 600 f3")
-            .done();
+        s.shell("mv old/d1 new/moved; rm -r old/d2; mv old/d3/f3 f3; ln -s f3 link; chmod 600 f3").done();
         let expected = tree(&s.here(""));
         s.ok(&["online"]);
         for round in 0..4 {

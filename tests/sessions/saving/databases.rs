@@ -13,19 +13,9 @@ fn sqlite_with_a_journal_and_with_a_log() {
         return;
     };
     let sql = |file: &str, text: &str| s.shell(&format!("sqlite3 -bail {file} \"{text}\"")).done().text();
-    for (file, mode) in [
-        ("journal.db", "delete"),
-        ("wal.db", "wal"),
-        ("truncate.db", "truncate"),
-    ] {
-        sql(
-            file,
-            &format!("pragma journal_mode={mode}; create table t(n integer primary key, x text);"),
-        );
-        sql(
-            file,
-            "insert into t(x) select hex(randomblob(500)) from generate_series(1, 400);",
-        );
+    for (file, mode) in [("journal.db", "delete"), ("wal.db", "wal"), ("truncate.db", "truncate")] {
+        sql(file, &format!("pragma journal_mode={mode}; create table t(n integer primary key, x text);"));
+        sql(file, "insert into t(x) select hex(randomblob(500)) from generate_series(1, 400);");
     }
     s.sync(0);
     s.offline();
@@ -38,26 +28,13 @@ fn sqlite_with_a_journal_and_with_a_log() {
     s.must_agree();
     for file in ["journal.db", "wal.db", "truncate.db"] {
         let there = s.there(file);
-        let ask = |text: &str| {
-            Ran::of(Command::new("sqlite3").arg(&there).arg(text))
-                .done()
-                .text()
-        };
+        let ask = |text: &str| Ran::of(Command::new("sqlite3").arg(&there).arg(text)).done().text();
         assert_eq!(ask("pragma integrity_check;"), "ok\n", "{file}");
         assert_eq!(ask("select count(*) from t;"), "364\n", "{file}");
-        assert_eq!(
-            ask("select count(*) from t where x = 'changed';"),
-            "52\n",
-            "{file}"
-        );
+        assert_eq!(ask("select count(*) from t where x = 'changed';"), "52\n", "{file}");
     }
-    let names = Ran::of(Command::new("ls").arg("-A").arg(s.there("")))
-        .done()
-        .text();
-    assert_eq!(
-        names, "journal.db\nreadme\ntruncate.db\nwal.db\n",
-        "no journal is left"
-    );
+    let names = Ran::of(Command::new("ls").arg("-A").arg(s.there(""))).done().text();
+    assert_eq!(names, "journal.db\nreadme\ntruncate.db\nwal.db\n", "no journal is left");
 }
 
 #[test]
@@ -89,11 +66,7 @@ fn a_repository_in_the_mount() {
                 .args(["fsck", "--full", "--strict"]),
         );
         let fsck = fsck.done();
-        assert!(
-            !fsck.err.contains("missing") && !fsck.err.contains("corrupt"),
-            "{}",
-            fsck.err
-        );
+        assert!(!fsck.err.contains("missing") && !fsck.err.contains("corrupt"), "{}", fsck.err);
         let status = Ran::of(
             Command::new("git")
                 .args(["-c", "safe.directory=*", "-C"])

@@ -26,10 +26,7 @@ fn inodes(folder: &Path) -> BTreeMap<PathBuf, u64> {
 fn session() -> Option<Session> {
     let mut files = vec![("other/x".to_owned(), "x\n".to_owned())];
     for n in 0..40 {
-        files.push((
-            format!("deep/folder/d{}/f{n}", n % 4),
-            format!("{n}\n").repeat(100),
-        ));
+        files.push((format!("deep/folder/d{}/f{n}", n % 4), format!("{n}\n").repeat(100)));
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(p, t)| (p.as_str(), t.as_str())).collect();
     Session::pinned(&files)
@@ -40,11 +37,8 @@ fn moved(s: &Session, before: &BTreeMap<PathBuf, u64>, from: &str, to: &str) {
     let now = inodes(&s.there(""));
     for (path, inode) in before {
         if let Ok(below) = path.strip_prefix(from) {
-            let path = if below.as_os_str().is_empty() {
-                PathBuf::from(to)
-            } else {
-                Path::new(to).join(below)
-            };
+            let path =
+                if below.as_os_str().is_empty() { PathBuf::from(to) } else { Path::new(to).join(below) };
             assert_eq!(now.get(&path), Some(inode), "{}", path.display());
         }
     }
@@ -56,26 +50,15 @@ fn a_folder_moved_offline() {
     let Some(s) = session() else { return };
     let before = inodes(&s.there(""));
     s.offline();
-    s.shell("mv deep/folder other/renamed; mv other/x y; mv other/renamed/d1 d1")
-        .done();
+    s.shell("mv deep/folder other/renamed; mv other/x y; mv other/renamed/d1 d1").done();
     let ops: Vec<String> = s
         .json(&["changes"])
         .as_array()
         .unwrap()
         .iter()
-        .map(|c| {
-            format!(
-                "{} {} {}",
-                c["op"].as_str().unwrap(),
-                c["path"].as_str().unwrap(),
-                c["bytes"]
-            )
-        })
+        .map(|c| format!("{} {} {}", c["op"].as_str().unwrap(), c["path"].as_str().unwrap(), c["bytes"]))
         .collect();
-    assert!(
-        ops.iter().all(|op| op.starts_with("move ") && op.ends_with(" 0")),
-        "{ops:?}"
-    );
+    assert!(ops.iter().all(|op| op.starts_with("move ") && op.ends_with(" 0")), "{ops:?}");
     assert_eq!(ops.len(), 3, "{ops:?}");
     s.online(0);
     moved(&s, &before, "deep/folder/d1", "d1");
@@ -116,26 +99,15 @@ fn a_move_and_an_edit_of_somebody_else_are_both() {
 
 #[test]
 fn names_that_change_places() {
-    let Some(s) = Session::pinned(&[
-        ("a", "a\n"),
-        ("b", "b\n"),
-        ("c", "c\n"),
-        ("p/in", "p\n"),
-        ("q/in", "q\n"),
-    ]) else {
+    let Some(s) =
+        Session::pinned(&[("a", "a\n"), ("b", "b\n"), ("c", "c\n"), ("p/in", "p\n"), ("q/in", "q\n")])
+    else {
         return;
     };
     s.offline();
-    s.shell("mv a t; mv b a; mv c b; mv t c; mv p t; mv q p; mv t q")
-        .done();
+    s.shell("mv a t; mv b a; mv c b; mv t c; mv p t; mv q p; mv t q").done();
     s.online(0);
-    for (path, text) in [
-        ("a", "b\n"),
-        ("b", "c\n"),
-        ("c", "a\n"),
-        ("p/in", "q\n"),
-        ("q/in", "p\n"),
-    ] {
+    for (path, text) in [("a", "b\n"), ("b", "c\n"), ("c", "a\n"), ("p/in", "q\n"), ("q/in", "p\n")] {
         assert_eq!(s.read_there(path), text, "{path}");
     }
     s.must_agree();

@@ -20,21 +20,12 @@ struct Way {
 const WAYS: [Way; 17] = [
     way("truncate and write", "cat \"$NEW\" > doc.txt"),
     way("write and rename", "cat \"$NEW\" > .doc.tmp; mv .doc.tmp doc.txt"),
-    way(
-        "write, sync and rename",
-        "cat \"$NEW\" > .doc.tmp; sync .doc.tmp; mv .doc.tmp doc.txt; sync .",
-    ),
+    way("write, sync and rename", "cat \"$NEW\" > .doc.tmp; sync .doc.tmp; mv .doc.tmp doc.txt; sync ."),
     Way {
         leaves: &["doc.txt~"],
-        ..way(
-            "aside first, backup kept",
-            "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt",
-        )
+        ..way("aside first, backup kept", "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt")
     },
-    way(
-        "aside first, backup removed",
-        "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt; rm doc.txt~",
-    ),
+    way("aside first, backup removed", "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt; rm doc.txt~"),
     Way {
         leaves: &["doc.bak"],
         ..way(
@@ -47,10 +38,7 @@ const WAYS: [Way; 17] = [
         "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt.new; mv doc.txt.new doc.txt; rm -f doc.txt~",
     ),
     way("remove and make anew", "rm doc.txt; cat \"$NEW\" > doc.txt"),
-    way(
-        "twice in a row",
-        "echo x > t; mv t doc.txt; cat \"$NEW\" > t; mv t doc.txt",
-    ),
+    way("twice in a row", "echo x > t; mv t doc.txt; cat \"$NEW\" > t; mv t doc.txt"),
     Way {
         leaves: &["doc.txt~"],
         ..way(
@@ -62,20 +50,11 @@ const WAYS: [Way; 17] = [
         "as LibreOffice",
         "echo ',me,here' > '.~lock.doc.txt#'; cat \"$NEW\" > lu123abc.tmp; mv lu123abc.tmp doc.txt; rm '.~lock.doc.txt#'",
     ),
-    way(
-        "as gedit",
-        "cat \"$NEW\" > .goutputstream-AB12CD; mv .goutputstream-AB12CD doc.txt",
-    ),
+    way("as gedit", "cat \"$NEW\" > .goutputstream-AB12CD; mv .goutputstream-AB12CD doc.txt"),
     way("cp -p", "cp -p \"$NEW\" doc.txt"),
-    way(
-        "sed -i",
-        "sed -i -e 's/old text/new text, and more of it/' doc.txt",
-    ),
+    way("sed -i", "sed -i -e 's/old text/new text, and more of it/' doc.txt"),
     needs("rsync", way("rsync", "rsync --checksum \"$NEW\" doc.txt")),
-    needs(
-        "rsync",
-        way("rsync --inplace", "rsync --checksum --inplace \"$NEW\" doc.txt"),
-    ),
+    needs("rsync", way("rsync --inplace", "rsync --checksum --inplace \"$NEW\" doc.txt")),
     needs(
         "vim",
         Way {
@@ -89,19 +68,11 @@ const WAYS: [Way; 17] = [
 ];
 
 const fn way(name: &'static str, lines: &'static str) -> Way {
-    Way {
-        name,
-        needs: None,
-        lines,
-        leaves: &[],
-    }
+    Way { name, needs: None, lines, leaves: &[] }
 }
 
 const fn needs(program: &'static str, way: Way) -> Way {
-    Way {
-        needs: Some(program),
-        ..way
-    }
+    Way { needs: Some(program), ..way }
 }
 
 fn ways() -> impl Iterator<Item = (usize, &'static Way)> {
@@ -127,8 +98,7 @@ fn session() -> Option<Session> {
 
 fn save(s: &Session, n: usize, way: &Way) {
     let new = s.base().join("new");
-    s.shell(&format!("NEW='{}'; cd w{n}; {}", new.display(), way.lines))
-        .done();
+    s.shell(&format!("NEW='{}'; cd w{n}; {}", new.display(), way.lines)).done();
     assert_eq!(s.read_here(&format!("w{n}/doc.txt")), NEW, "{}", way.name);
 }
 
@@ -152,12 +122,7 @@ fn offline_it_is_one_write() {
     for (n, way) in ways() {
         save(&s, n, way);
         let changes = s.json(&["changes", &format!("nas:w{n}/doc.txt")]);
-        let ops: Vec<&str> = changes
-            .as_array()
-            .unwrap()
-            .iter()
-            .filter_map(|c| c["op"].as_str())
-            .collect();
+        let ops: Vec<&str> = changes.as_array().unwrap().iter().filter_map(|c| c["op"].as_str()).collect();
         assert_eq!(ops, ["write"], "{}: {changes}", way.name);
     }
     s.online(0);
@@ -196,9 +161,7 @@ fn with_an_edit_of_somebody_else_it_is_one_conflict() {
         }
     }
     s.online(4);
-    let expected: Vec<(String, &str)> = ways()
-        .map(|(n, _)| (format!("w{n}/doc.txt"), "edit/edit"))
-        .collect();
+    let expected: Vec<(String, &str)> = ways().map(|(n, _)| (format!("w{n}/doc.txt"), "edit/edit")).collect();
     let expected: Vec<(&str, &str)> = expected.iter().map(|(p, k)| (p.as_str(), *k)).collect();
     s.must_conflict(&expected);
     for (n, way) in ways() {
@@ -224,16 +187,12 @@ fn locks_and_half_files_never_reach_the_server() {
     s.shell(lines).done();
     s.write_here("a.odt", NEW);
     s.sync(0);
-    let names: Vec<String> = fs::read_dir(s.there(""))
-        .unwrap()
-        .flatten()
-        .map(|e| e.file_name().into_string().unwrap())
-        .collect();
+    let names: Vec<String> =
+        fs::read_dir(s.there("")).unwrap().flatten().map(|e| e.file_name().into_string().unwrap()).collect();
     assert_eq!(names, ["a.odt"]);
     assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(0));
     // They are still here, and what gets another name is sent.
-    s.shell("test -e '.~lock.a.odt#' && test -p pipe && mv .goutputstream-XY kept.txt")
-        .done();
+    s.shell("test -e '.~lock.a.odt#' && test -p pipe && mv .goutputstream-XY kept.txt").done();
     s.sync(0);
     assert!(s.there("kept.txt").is_file());
 }

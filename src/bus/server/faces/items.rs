@@ -111,8 +111,7 @@ impl Conflicts {
         for path in &paths {
             targets.push(self.0.target(path).await?);
         }
-        self.decide(Selection::Paths(targets), choice, content, dry_run)
-            .await
+        self.decide(Selection::Paths(targets), choice, content, dry_run).await
     }
 
     /// Decides all conflicts under a folder whose path below it matches a glob (empty: any), of a

@@ -87,11 +87,7 @@ fn page<T>(mut items: Vec<T>, id: impl Fn(&T) -> u64, after: u64, limit: u32) ->
     const MOST: usize = 10_000;
     items.retain(|item| id(item) > after);
     items.sort_by_key(id);
-    let limit = if limit == 0 {
-        MOST
-    } else {
-        MOST.min(limit as usize)
-    };
+    let limit = if limit == 0 { MOST } else { MOST.min(limit as usize) };
     items.truncate(limit);
     items
 }

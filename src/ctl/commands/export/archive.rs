@@ -15,9 +15,7 @@ pub struct Archive<W: Write> {
 
 impl<W: Write> Archive<W> {
     pub fn new(to: W) -> Archive<W> {
-        Archive {
-            tar: Builder::new(to),
-        }
+        Archive { tar: Builder::new(to) }
     }
 
     /// Exactly the size that the content has when it is opened.
@@ -25,19 +23,14 @@ impl<W: Write> Archive<W> {
         let size = content.metadata()?.len();
         let mut header = header(state, EntryType::Regular, size);
         let mut exact = content.take(size).chain(io::repeat(0)).take(size);
-        self.tar.append_data(
-            &mut header,
-            Path::new(OsStr::from_bytes(&member(&state.path))),
-            &mut exact,
-        )
+        self.tar.append_data(&mut header, Path::new(OsStr::from_bytes(&member(&state.path))), &mut exact)
     }
 
     pub fn folder(&mut self, state: &StateReport) -> io::Result<()> {
         let mut header = header(state, EntryType::Directory, 0);
         let mut name = member(&state.path);
         name.push(b'/');
-        self.tar
-            .append_data(&mut header, Path::new(OsStr::from_bytes(&name)), io::empty())
+        self.tar.append_data(&mut header, Path::new(OsStr::from_bytes(&name)), io::empty())
     }
 
     pub fn symlink(&mut self, state: &StateReport, target: &[u8]) -> io::Result<()> {
@@ -96,10 +89,7 @@ mod tests {
             version: String::new(),
             confidence: Confidence::Sure,
             digest: None,
-            path: Target {
-                location: "nas".into(),
-                path: LocPath::parse(path).unwrap(),
-            },
+            path: Target { location: "nas".into(), path: LocPath::parse(path).unwrap() },
             here: true,
             link_target: None,
             content: None,
@@ -116,9 +106,7 @@ mod tests {
         let mut archive = Archive::new(&mut bytes);
         archive.folder(&state(b"d", Kind::Folder)).unwrap();
         archive.file(&state(&long, Kind::File), content).unwrap();
-        archive
-            .symlink(&state(b"l", Kind::Symlink), b"../else/\xfe")
-            .unwrap();
+        archive.symlink(&state(b"l", Kind::Symlink), b"../else/\xfe").unwrap();
         archive.finish(b"{}").unwrap();
 
         let mut read = Vec::new();
@@ -127,24 +115,14 @@ mod tests {
             let mut text = String::new();
             entry.read_to_string(&mut text).unwrap();
             let link = entry.link_name_bytes().map(|link| link.into_owned());
-            read.push((
-                entry.path_bytes().into_owned(),
-                text,
-                link,
-                entry.header().mode().unwrap(),
-            ));
+            read.push((entry.path_bytes().into_owned(), text, link, entry.header().mode().unwrap()));
         }
         assert_eq!(
             read,
             [
                 (b"nas/d/".to_vec(), String::new(), None, 0o640),
                 ([b"nas/".as_slice(), &long].concat(), "hello".into(), None, 0o640),
-                (
-                    b"nas/l".to_vec(),
-                    String::new(),
-                    Some(b"../else/\xfe".to_vec()),
-                    0o640
-                ),
+                (b"nas/l".to_vec(), String::new(), Some(b"../else/\xfe".to_vec()), 0o640),
                 (b"holdfast-changes.json".to_vec(), "{}".into(), None, 0o644),
             ]
         );

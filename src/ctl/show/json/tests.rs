@@ -3,10 +3,7 @@
 use super::*;
 
 fn target(path: &[u8]) -> Target {
-    Target {
-        location: "nas".into(),
-        path: LocPath::parse(path).unwrap(),
-    }
+    Target { location: "nas".into(), path: LocPath::parse(path).unwrap() }
 }
 
 const AT: Time = Time(1_795_341_600_000_000_000);
@@ -127,11 +124,7 @@ fn a_conflict() {
         mergeable: false,
         states: StatesReport {
             path: target(b"papers/a.txt"),
-            original: Some(StateReport {
-                here: false,
-                digest: Some(Digest([0; 32])),
-                ..file()
-            }),
+            original: Some(StateReport { here: false, digest: Some(Digest([0; 32])), ..file() }),
             local: Some(file()),
             server: None,
         },
@@ -184,17 +177,8 @@ fn decisions() {
 
 #[test]
 fn a_check_and_an_event() {
-    let report = CheckReport {
-        ok: true,
-        findings: Vec::new(),
-    };
+    let report = CheckReport { ok: true, findings: Vec::new() };
     assert_eq!(check(&report).to_string(), r#"{"ok":true,"findings":[]}"#);
-    let revised = Revised {
-        revision: 3,
-        event: Event::Unpinned(target(b"a")),
-    };
-    assert_eq!(
-        event(&revised).to_string(),
-        r#"{"event":"unpinned","revision":3,"path":"nas:a"}"#
-    );
+    let revised = Revised { revision: 3, event: Event::Unpinned(target(b"a")) };
+    assert_eq!(event(&revised).to_string(), r#"{"event":"unpinned","revision":3,"path":"nas:a"}"#);
 }

@@ -34,16 +34,9 @@ fn state(state: &Option<StateReport>, path_told: &Target) -> String {
 }
 
 fn three_states(states: &StatesReport) -> String {
-    let states_by_side = [
-        ("original", &states.original),
-        ("local", &states.local),
-        ("server", &states.server),
-    ];
-    lines(
-        states_by_side
-            .into_iter()
-            .map(|(word, one)| format!("  {word:<8}  {}", state(one, &states.path))),
-    )
+    let states_by_side =
+        [("original", &states.original), ("local", &states.local), ("server", &states.server)];
+    lines(states_by_side.into_iter().map(|(word, one)| format!("  {word:<8}  {}", state(one, &states.path))))
 }
 
 pub fn states(states: &StatesReport) -> String {
@@ -72,11 +65,7 @@ pub fn conflicts(conflicts: &[ConflictReport]) -> String {
         return "No conflicts.\n".into();
     }
     let one = |conflict: &ConflictReport| {
-        let merge = if conflict.mergeable {
-            "; the texts merge cleanly"
-        } else {
-            ""
-        };
+        let merge = if conflict.mergeable { "; the texts merge cleanly" } else { "" };
         format!(
             "#{} {}\n  {} ({}), since {}{merge}\n{}",
             conflict.id,
@@ -101,12 +90,7 @@ pub fn resolved(reports: &[ResolveReport], dry_run: bool) -> String {
             (false, _) if dry_run => " (not done)".into(),
             (false, _) => ": still open".into(),
         };
-        format!(
-            "{} ({}): {}{end}",
-            path(&report.path),
-            report.kind.word(),
-            report.choice
-        )
+        format!("{} ({}): {}{end}", path(&report.path), report.kind.word(), report.choice)
     }));
     if reports.len() > 1 {
         let conflicts = count(reports.len() as u64, "conflict", "conflicts");
@@ -182,11 +166,7 @@ pub fn why(entries: &[WhyReport]) -> String {
     if entries.is_empty() {
         return "Nothing is known of it.\n".into();
     }
-    lines(
-        entries
-            .iter()
-            .map(|entry| format!("{}  {}", local(entry.at), plain(&entry.what))),
-    )
+    lines(entries.iter().map(|entry| format!("{}  {}", local(entry.at), plain(&entry.what))))
 }
 
 #[cfg(test)]
@@ -195,10 +175,7 @@ mod tests {
 
     #[test]
     fn a_conflict_in_words() {
-        let at = |path: &[u8]| Target {
-            location: "nas".into(),
-            path: LocPath::parse(path).unwrap(),
-        };
+        let at = |path: &[u8]| Target { location: "nas".into(), path: LocPath::parse(path).unwrap() };
         let report = ConflictReport {
             id: ConflictId(3),
             kind: ConflictKind::MoveDelete,

@@ -15,8 +15,7 @@ use super::properties::three;
 fn git() -> Command {
     let mut git = Command::new("git");
     // What the person has set for diffs and conflicts must not speak here.
-    git.env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1");
+    git.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_NOSYSTEM", "1");
     git
 }
 
@@ -38,10 +37,7 @@ fn git_merge(folder: &Path, [original, local, server]: &[Vec<u8>; 3]) -> Option<
 }
 
 fn has_git() -> bool {
-    let works = git()
-        .arg("--version")
-        .output()
-        .is_ok_and(|output| output.status.success());
+    let works = git().arg("--version").output().is_ok_and(|output| output.status.success());
     if !works {
         println!("SKIPPED: git is not installed");
     }
@@ -64,15 +60,8 @@ fn small_texts_agree_with_git() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let cases: u32 = std::env::var("PROPTEST_CASES")
-        .ok()
-        .and_then(|n| n.parse().ok())
-        .unwrap_or(600);
-    let config = Config {
-        cases,
-        failure_persistence: None,
-        ..Config::default()
-    };
+    let cases: u32 = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(600);
+    let config = Config { cases, failure_persistence: None, ..Config::default() };
     let stricter = std::cell::Cell::new(0);
     TestRunner::new(config)
         .run(&three(), |texts| {
@@ -122,15 +111,7 @@ fn large_diffs_are_those_of_git() {
     for share in 2..8 {
         // Frequent lines amid lines that the other text does not have.
         let mut text = |new: u64| -> Vec<u64> {
-            (0..3_000)
-                .map(|n| {
-                    if random.below(share) == 0 {
-                        random.below(5)
-                    } else {
-                        new + n
-                    }
-                })
-                .collect()
+            (0..3_000).map(|n| if random.below(share) == 0 { random.below(5) } else { new + n }).collect()
         };
         let (original, side) = (text(1 << 20), text(1 << 21));
         assert_same_diff(folder.path(), &original, &side);
@@ -144,23 +125,13 @@ fn assert_same_diff(folder: &Path, original: &[u64], side: &[u64]) {
     std::fs::write(folder.join("side"), &side).unwrap();
     // With no lines of context git would cut the common end off first, which `git merge-file` does not.
     let output = git()
-        .args([
-            "diff",
-            "--no-index",
-            "--no-indent-heuristic",
-            "--diff-algorithm=myers",
-            "-U1",
-        ])
+        .args(["diff", "--no-index", "--no-indent-heuristic", "--diff-algorithm=myers", "-U1"])
         .args(["original", "side"])
         .current_dir(folder)
         .output()
         .unwrap();
     let theirs = edits_of(&String::from_utf8(output.stdout).unwrap());
-    assert!(
-        !theirs.is_empty(),
-        "git diff: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(!theirs.is_empty(), "git diff: {}", String::from_utf8_lossy(&output.stderr));
 
     let tables = [&original, &side].map(|text| LineTable::new(text.as_bytes(), usize::MAX).unwrap());
     let (original, side) = ((original.as_bytes(), &tables[0]), (side.as_bytes(), &tables[1]));
@@ -197,10 +168,7 @@ fn edits_of(unified: &str) -> Vec<Edit> {
             _ => (0, 1),
         };
         if !in_edit {
-            edits.push(Edit {
-                original: original..original,
-                side: side..side,
-            });
+            edits.push(Edit { original: original..original, side: side..side });
             in_edit = true;
         }
         (original, side) = (original + removed, side + added);

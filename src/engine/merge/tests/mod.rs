@@ -16,10 +16,5 @@ fn region(
     local: std::ops::Range<usize>,
     server: std::ops::Range<usize>,
 ) -> Region {
-    Region {
-        kind,
-        original,
-        local,
-        server,
-    }
+    Region { kind, original, local, server }
 }

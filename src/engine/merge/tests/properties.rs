@@ -18,13 +18,7 @@ pub(super) fn text() -> impl Strategy<Value = Vec<u8>> {
 /// A text and two that came of it by a few edits each.
 pub(super) fn family() -> impl Strategy<Value = [Vec<u8>; 3]> {
     let line = || prop::sample::select(vec!["a\n", "b\n", "c\n", "d\n", "\n", "}\n"]);
-    let edit = move || {
-        (
-            any::<prop::sample::Index>(),
-            0..3usize,
-            prop::collection::vec(line(), 0..3),
-        )
-    };
+    let edit = move || (any::<prop::sample::Index>(), 0..3usize, prop::collection::vec(line(), 0..3));
     let edits = move || prop::collection::vec(edit(), 0..4);
     (prop::collection::vec(line(), 0..30), edits(), edits()).prop_map(|(original, local, server)| {
         let apply = |edits: Vec<(prop::sample::Index, usize, Vec<&'static str>)>| {

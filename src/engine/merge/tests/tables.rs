@@ -22,21 +22,14 @@ fn edits_that_touch_are_a_conflict() {
     let merge = merged(b"a\nb\nc\nd\n", b"a\nB\nc\nd\n", b"a\nb\nC\nd\n");
     assert_eq!(
         merge.regions(),
-        [
-            region(Same, 0..1, 0..1, 0..1),
-            region(Conflict, 1..3, 1..3, 1..3),
-            region(Same, 3..4, 3..4, 3..4)
-        ]
+        [region(Same, 0..1, 0..1, 0..1), region(Conflict, 1..3, 1..3, 1..3), region(Same, 3..4, 3..4, 3..4)]
     );
     assert_eq!(merge.clean_text(), None);
 }
 
 #[test]
 fn an_insertion_beside_an_edit_is_a_conflict() {
-    for (local, server) in [
-        (&b"a\nnew\nb\nc\n"[..], &b"A\nb\nc\n"[..]),
-        (b"a\nnew\nb\nc\n", b"a\nB\nc\n"),
-    ] {
+    for (local, server) in [(&b"a\nnew\nb\nc\n"[..], &b"A\nb\nc\n"[..]), (b"a\nnew\nb\nc\n", b"a\nB\nc\n")] {
         let merge = merged(b"a\nb\nc\n", local, server);
         assert_eq!(merge.conflict_count(), 1, "{merge:?}");
     }
@@ -53,22 +46,14 @@ fn the_same_edit_on_both_sides_is_agreement() {
     let merge = merged(b"a\nb\nc\n", b"a\nX\nc\n", b"a\nX\nc\n");
     assert_eq!(
         merge.regions(),
-        [
-            region(Same, 0..1, 0..1, 0..1),
-            region(BothSame, 1..2, 1..2, 1..2),
-            region(Same, 2..3, 2..3, 2..3)
-        ]
+        [region(Same, 0..1, 0..1, 0..1), region(BothSame, 1..2, 1..2, 1..2), region(Same, 2..3, 2..3, 2..3)]
     );
     assert_eq!(merge.clean_text().unwrap(), b"a\nX\nc\n");
 }
 
 #[test]
 fn equal_edges_of_a_conflict_are_set_apart() {
-    let merge = merged(
-        b"a\nb\nc\n",
-        b"a\nnew\nmine\nend\nc\n",
-        b"a\nnew\ntheirs\nend\nc\n",
-    );
+    let merge = merged(b"a\nb\nc\n", b"a\nnew\nmine\nend\nc\n", b"a\nnew\ntheirs\nend\nc\n");
     assert_eq!(
         merge.regions(),
         [
@@ -84,13 +69,7 @@ fn equal_edges_of_a_conflict_are_set_apart() {
         b"a\nnew\n<<<<<<< local\nmine\n||||||| original\nb\n=======\ntheirs\n>>>>>>> server\nend\nc\n"
     );
     assert_eq!(
-        merge.render_marked(
-            MarkerStyle::TwoSides,
-            Labels {
-                local: "me\r\nx",
-                ..Labels::default()
-            }
-        ),
+        merge.render_marked(MarkerStyle::TwoSides, Labels { local: "me\r\nx", ..Labels::default() }),
         b"a\nnew\n<<<<<<< me  x\nmine\n=======\ntheirs\n>>>>>>> server\nend\nc\n"
     );
 }
@@ -114,10 +93,7 @@ fn no_original_text() {
     assert_eq!(merged(b"", b"", b"").regions(), []);
     assert_eq!(merged(b"", b"", b"").clean_text().unwrap(), b"");
     assert_eq!(merged(b"", b"x\n", b"").clean_text().unwrap(), b"x\n");
-    assert_eq!(
-        merged(b"", b"x\n", b"y\n").regions(),
-        [region(Conflict, 0..0, 0..1, 0..1)]
-    );
+    assert_eq!(merged(b"", b"x\n", b"y\n").regions(), [region(Conflict, 0..0, 0..1, 0..1)]);
 }
 
 #[test]
@@ -134,10 +110,7 @@ fn line_endings_are_kept_and_count() {
 
 #[test]
 fn a_missing_last_ending_is_kept_and_counts() {
-    assert_eq!(
-        merged(b"a\nb\nc", b"A\nb\nc", b"a\nb\nC").clean_text().unwrap(),
-        b"A\nb\nC"
-    );
+    assert_eq!(merged(b"a\nb\nc", b"A\nb\nc", b"a\nb\nC").clean_text().unwrap(), b"A\nb\nC");
     let merge = merged(b"a\nb\nc", b"A\nb\nc\n", b"a\nb\nc");
     assert_eq!(merge.clean_text().unwrap(), b"A\nb\nc\n");
     // Appended behind a line that had no ending: that line changed.
@@ -174,33 +147,17 @@ fn lines_and_bytes() {
 
 #[test]
 fn what_is_not_merged() {
-    let limits = Limits {
-        max_bytes: 8,
-        max_lines: 2,
-    };
+    let limits = Limits { max_bytes: 8, max_lines: 2 };
     let error = |original, local, server| merge(original, local, server, limits).unwrap_err();
-    assert_eq!(
-        error(b"", b"a\0", b""),
-        MergeError::NotText {
-            which: Which::Local,
-            at: 1
-        }
-    );
+    assert_eq!(error(b"", b"a\0", b""), MergeError::NotText { which: Which::Local, at: 1 });
     assert_eq!(
         error(b"123456789", b"", b""),
-        MergeError::TooLarge {
-            which: Which::Original,
-            size_bytes: 9,
-            max_bytes: 8
-        }
+        MergeError::TooLarge { which: Which::Original, size_bytes: 9, max_bytes: 8 }
     );
     for three_lines in [&b"\n\n\n"[..], b"\n\na"] {
         assert_eq!(
             error(b"", b"", three_lines),
-            MergeError::TooManyLines {
-                which: Which::Server,
-                max_lines: 2
-            }
+            MergeError::TooManyLines { which: Which::Server, max_lines: 2 }
         );
     }
     assert!(merge(b"1234567\n", b"\n\n", b"\na", limits).is_ok());

@@ -55,10 +55,7 @@ impl Contents {
     /// Touches no file. A row over a content that does not exist, or is not older, is kept and reads
     /// as damaged.
     pub fn new(files: Arc<dyn Files>, rows: Vec<ContentRow>) -> Contents {
-        let store = Arc::new(Store {
-            handles: Handles::new(files),
-            passing: AtomicU64::new(0),
-        });
+        let store = Arc::new(Store { handles: Handles::new(files), passing: AtomicU64::new(0) });
         let mut all = HashMap::with_capacity(rows.len());
         let mut over = Vec::new();
         for row in rows {
@@ -73,12 +70,7 @@ impl Contents {
             let overlay = Overlay::load(under, below, RangeSet::from_ranges(changed));
             all[&id].set_overlay(overlay);
         }
-        Contents {
-            shared: Arc::new(Shared {
-                store,
-                all: RwLock::new(all),
-            }),
-        }
+        Contents { shared: Arc::new(Shared { store, all: RwLock::new(all) }) }
     }
 
     pub fn get(&self, id: ContentId) -> Option<Arc<Content>> {
@@ -150,18 +142,9 @@ impl Contents {
         }
         files.sort_unstable();
         files.dedup();
-        let known: std::collections::HashSet<u64> = self
-            .shared
-            .all
-            .read()
-            .values()
-            .map(|content| content.file())
-            .collect();
-        Ok(files
-            .into_iter()
-            .filter(|file| !known.contains(file))
-            .map(Freed)
-            .collect())
+        let known: std::collections::HashSet<u64> =
+            self.shared.all.read().values().map(|content| content.file()).collect();
+        Ok(files.into_iter().filter(|file| !known.contains(file)).map(Freed).collect())
     }
 
     /// Everything written to these, and to what they lie over, is on the disk when it returns.
@@ -190,9 +173,7 @@ impl Contents {
             begun.push((content, content.begin_sync(&mut files)?));
         }
         self.shared.store.handles.files.sync(&files)?;
-        begun
-            .into_iter()
-            .for_each(|(content, changes)| content.synced(changes));
+        begun.into_iter().for_each(|(content, changes)| content.synced(changes));
         Ok(())
     }
 

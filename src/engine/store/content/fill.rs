@@ -23,10 +23,7 @@ pub struct Filled {
     pub completed: bool,
 }
 
-const NOTHING: Filled = Filled {
-    new_bytes: 0,
-    completed: false,
-};
+const NOTHING: Filled = Filled { new_bytes: 0, completed: false };
 
 impl Content {
     /// Takes bytes of the server's version in. `offset` is that of a block; bytes of a last block that
@@ -37,19 +34,12 @@ impl Content {
         let state = self.state.upgradable_read();
         let range = offset..offset.saturating_add(data.len() as u64);
         if !offset.is_multiple_of(BLOCK) || range.end > state.size {
-            return Err(ContentError::Misfit {
-                content: self.id(),
-                range,
-            });
+            return Err(ContentError::Misfit { content: self.id(), range });
         }
         if state.whole || data.is_empty() {
             return Ok(NOTHING);
         }
-        if state.size <= BLOCK {
-            self.fill_small(state, data)
-        } else {
-            self.fill_blocks(state, range, data)
-        }
+        if state.size <= BLOCK { self.fill_small(state, data) } else { self.fill_blocks(state, range, data) }
     }
 
     fn fill_small(
@@ -73,10 +63,7 @@ impl Content {
         state.whole = true;
         state.digest = Some(digest);
         state.checked.store(true, Ordering::Release);
-        Ok(Filled {
-            new_bytes,
-            completed: true,
-        })
+        Ok(Filled { new_bytes, completed: true })
     }
 
     fn fill_blocks(
@@ -92,11 +79,7 @@ impl Content {
             return Ok(NOTHING);
         };
         // Whole blocks, and the last one of the content.
-        let last = if range.end == state.size {
-            map::count(range.end)
-        } else {
-            range.end / BLOCK
-        };
+        let last = if range.end == state.size { map::count(range.end) } else { range.end / BLOCK };
         let mut new_bytes = 0;
         let mut run = range.start / BLOCK..range.start / BLOCK;
         while run.start < last {
@@ -133,10 +116,8 @@ impl Content {
         if file.len()? != state.size {
             file.truncate(state.size)?;
         }
-        let sums: Vec<Sum> = (first..)
-            .zip(data.chunks(BLOCK as usize))
-            .map(|(b, d)| map::sum_of(b, d))
-            .collect();
+        let sums: Vec<Sum> =
+            (first..).zip(data.chunks(BLOCK as usize)).map(|(b, d)| map::sum_of(b, d)).collect();
         let written = write_sparse(&file, first * BLOCK, data)
             .and_then(|()| map::write_sums(&self.store.handles, state.file, first, &sums));
         state.set_dirty();

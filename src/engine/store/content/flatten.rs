@@ -43,11 +43,7 @@ impl Contents {
         let Some(under) = content.under() else {
             return Ok(None);
         };
-        if self
-            .all()
-            .iter()
-            .any(|other| other.id() != id && other.over() == Some(under.id()))
-        {
+        if self.all().iter().any(|other| other.id() != id && other.over() == Some(under.id())) {
             return Ok(None);
         }
         content.copy_down(&under)
@@ -57,23 +53,16 @@ impl Contents {
     /// needed may go at once.
     pub fn finish(&self, flattened: Flattened) -> io::Result<Freed> {
         let Flattened { row, gone, from } = flattened;
-        let content = self
-            .get(row.id)
-            .ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        let content = self.get(row.id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let mut state = content.state.write();
         if state.file != from {
             return Err(io::Error::other("the content was changed while it was flattened"));
         }
         let under = state.overlay().and_then(|overlay| overlay.under.clone());
         let below = under.and_then(|under| under.under());
-        let overlay = row
-            .over
-            .map(|over| Overlay::load(over, below, RangeSet::from_ranges(row.changed)));
+        let overlay = row.over.map(|over| Overlay::load(over, below, RangeSet::from_ranges(row.changed)));
         state.file = row.file;
-        state.large = Some(Box::new(Large {
-            overlay,
-            blocks: OnceLock::new(),
-        }));
+        state.large = Some(Box::new(Large { overlay, blocks: OnceLock::new() }));
         state.checked.store(false, Ordering::Release);
         drop(state);
         self.shared.all.write().remove(&gone);
@@ -112,11 +101,7 @@ impl Content {
         }
         self.copy_sums(&state, overlay, below.file)?;
         handles.files.sync(&[to, handles.open(below.file | MAP)?])?;
-        Ok(Some(Flattened {
-            row,
-            gone: under.id(),
-            from: state.file,
-        }))
+        Ok(Some(Flattened { row, gone: under.id(), from: state.file }))
     }
 
     /// Copies what is data, and makes holes where there are some.
@@ -134,9 +119,7 @@ impl Content {
                 at = data;
                 continue;
             }
-            let hole = from
-                .seek(at, false)?
-                .map_or(range.end, |hole| hole.min(range.end));
+            let hole = from.seek(at, false)?.map_or(range.end, |hole| hole.min(range.end));
             self.store.handles.files.copy(&**from, &**to, at..hole)?;
             at = hole;
         }
@@ -148,16 +131,10 @@ impl Content {
         let (over, changed) = match below.overlay() {
             None => (None, Vec::new()),
             Some(lower) => {
-                let over = Over {
-                    content: lower.under_id,
-                    limit: lower.limit.min(overlay.limit),
-                };
+                let over = Over { content: lower.under_id, limit: lower.limit.min(overlay.limit) };
                 let mut changed = lower.changed.clone();
                 changed.remove(overlay.limit..u64::MAX);
-                let both = changed
-                    .into_vec()
-                    .into_iter()
-                    .chain(overlay.changed.as_slice().iter().cloned());
+                let both = changed.into_vec().into_iter().chain(overlay.changed.as_slice().iter().cloned());
                 (Some(over), RangeSet::from_ranges(both).into_vec())
             }
         };
@@ -180,10 +157,8 @@ impl Content {
         }
         let handles = &self.store.handles;
         let sums = map::read_sums(handles, state.file, 0..map::count(state.size))?;
-        let own: Vec<(u64, Sum)> = (0..)
-            .zip(sums)
-            .filter(|(block, _)| !overlay.inherits(*block, state.size))
-            .collect();
+        let own: Vec<(u64, Sum)> =
+            (0..).zip(sums).filter(|(block, _)| !overlay.inherits(*block, state.size)).collect();
         for run in own.chunk_by(|a, b| a.0 + 1 == b.0) {
             let sums: Vec<Sum> = run.iter().map(|(_, sum)| *sum).collect();
             map::write_sums(handles, file, run[0].0, &sums)?;

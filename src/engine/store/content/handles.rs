@@ -31,10 +31,7 @@ struct Slot {
 
 impl Handles {
     pub fn new(files: Arc<dyn Files>) -> Handles {
-        Handles {
-            files,
-            open: Mutex::default(),
-        }
+        Handles { files, open: Mutex::default() }
     }
 
     pub fn open(&self, number: u64) -> io::Result<Arc<dyn StoreFile>> {
@@ -85,17 +82,7 @@ impl Handles {
         // Closed after the lock is given back: closing a file can take long.
         let mut closed = Vec::new();
         let mut open = self.open.lock();
-        if open
-            .slots
-            .insert(
-                number,
-                Slot {
-                    file: file.clone(),
-                    used: false,
-                },
-            )
-            .is_none()
-        {
+        if open.slots.insert(number, Slot { file: file.clone(), used: false }).is_none() {
             open.queue.push_back(number);
         }
         while open.slots.len() > MOST || open.queue.len() > 2 * MOST {

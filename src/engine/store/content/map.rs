@@ -103,9 +103,7 @@ pub(super) fn taker(handles: &Handles, file: u64) -> io::Result<u64> {
 }
 
 pub(super) fn set_taker(handles: &Handles, file: u64, content: u64) -> io::Result<()> {
-    handles
-        .open_or_create(file | MAP)?
-        .write_at(0, &content.to_le_bytes())
+    handles.open_or_create(file | MAP)?.write_at(0, &content.to_le_bytes())
 }
 
 /// Fills the buffer; past the end of the file everything is zero.
@@ -135,9 +133,7 @@ impl Blocks {
     pub fn load(handles: &Handles, content: u64, file: u64, size: u64, whole: bool) -> io::Result<Blocks> {
         let blocks = Blocks::new(size, whole);
         let taker = taker(handles, file)?;
-        blocks
-            .taken
-            .store(taker != 0 && taker != content, Ordering::Relaxed);
+        blocks.taken.store(taker != 0 && taker != content, Ordering::Relaxed);
         if let Some(present) = &blocks.present {
             let sums = read_sums(handles, file, 0..count(size))?;
             for (block, _) in sums.iter().enumerate().filter(|(_, sum)| **sum != ABSENT) {
@@ -149,11 +145,7 @@ impl Blocks {
 
     pub fn new(size: u64, whole: bool) -> Blocks {
         let bits = || Bits::new(count(size));
-        Blocks {
-            present: (!whole).then(bits),
-            checked: bits(),
-            taken: AtomicBool::new(false),
-        }
+        Blocks { present: (!whole).then(bits), checked: bits(), taken: AtomicBool::new(false) }
     }
 
     pub fn is_present(&self, block: u64) -> bool {
@@ -168,9 +160,7 @@ pub(super) struct Bits {
 
 impl Bits {
     pub fn new(count: u64) -> Bits {
-        Bits {
-            words: (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
-        }
+        Bits { words: (0..count.div_ceil(64)).map(|_| AtomicU64::new(0)).collect() }
     }
 
     pub fn get(&self, bit: u64) -> bool {
@@ -186,10 +176,7 @@ impl Bits {
     }
 
     pub fn count(&self) -> u64 {
-        self.words
-            .iter()
-            .map(|word| u64::from(word.load(Ordering::Acquire).count_ones()))
-            .sum()
+        self.words.iter().map(|word| u64::from(word.load(Ordering::Acquire).count_ones())).sum()
     }
 }
 
@@ -199,14 +186,7 @@ mod tests {
 
     #[test]
     fn sums_give_the_digest() {
-        for size in [
-            BLOCK + 1,
-            2 * BLOCK,
-            2 * BLOCK + 1,
-            3 * BLOCK,
-            5 * BLOCK + 777,
-            8 * BLOCK,
-        ] {
+        for size in [BLOCK + 1, 2 * BLOCK, 2 * BLOCK + 1, 3 * BLOCK, 5 * BLOCK + 777, 8 * BLOCK] {
             let data: Vec<u8> = (0..size).map(|at| (at * 7 / 3) as u8).collect();
             let sums: Vec<Sum> = (0..count(size))
                 .map(|block| {

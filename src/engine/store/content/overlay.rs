@@ -48,13 +48,7 @@ impl Overlay {
 
     pub fn load(over: Over, under: Option<Arc<Content>>, changed: RangeSet) -> Overlay {
         let under_size = under.as_ref().map_or(0, |under| under.size());
-        Overlay {
-            under_id: over.content,
-            under,
-            under_size,
-            limit: over.limit,
-            changed,
-        }
+        Overlay { under_id: over.content, under, under_size, limit: over.limit, changed }
     }
 
     /// The range, cut by where its bytes come from.

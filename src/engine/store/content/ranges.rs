@@ -17,9 +17,7 @@ impl RangeSet {
     pub fn from_ranges(ranges: impl IntoIterator<Item = Range<u64>>) -> RangeSet {
         let mut ranges: Vec<Range<u64>> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         ranges.sort_unstable_by_key(|range| range.start);
-        let mut set = RangeSet {
-            ranges: Vec::with_capacity(ranges.len()),
-        };
+        let mut set = RangeSet { ranges: Vec::with_capacity(ranges.len()) };
         for range in ranges {
             match set.ranges.last_mut() {
                 Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
@@ -70,10 +68,7 @@ impl RangeSet {
         }
         let left = self.ranges[touched.start].start..range.start;
         let right = range.end..self.ranges[touched.end - 1].end;
-        self.ranges.splice(
-            touched,
-            [left, right].into_iter().filter(|rest| rest.start < rest.end),
-        );
+        self.ranges.splice(touched, [left, right].into_iter().filter(|rest| rest.start < rest.end));
         true
     }
 

@@ -56,11 +56,7 @@ impl Content {
             }
             let bytes = bytes_of(block, state.size);
             let here = bytes.start.max(offset)..bytes.end.min(end);
-            self.read_raw(
-                state,
-                from,
-                &mut buf[(from - offset) as usize..(here.start - offset) as usize],
-            )?;
+            self.read_raw(state, from, &mut buf[(from - offset) as usize..(here.start - offset) as usize])?;
             let target = &mut buf[(here.start - offset) as usize..(here.end - offset) as usize];
             if here == bytes {
                 self.read_raw(state, bytes.start, target)?;
@@ -82,10 +78,7 @@ impl Content {
         if state.whole || range.is_empty() {
             return Ok(());
         }
-        let not_here = |range| ContentError::NotHere {
-            content: self.id(),
-            range,
-        };
+        let not_here = |range| ContentError::NotHere { content: self.id(), range };
         let blocks = range.start / BLOCK..map::count(range.end);
         let Some(known) = self.blocks(state)? else {
             return Err(not_here(0..state.size));
@@ -93,19 +86,13 @@ impl Content {
         let Some(first) = blocks.clone().find(|block| !known.is_present(*block)) else {
             return Ok(());
         };
-        let last = blocks
-            .rev()
-            .find(|block| !known.is_present(*block))
-            .unwrap_or(first);
+        let last = blocks.rev().find(|block| !known.is_present(*block)).unwrap_or(first);
         Err(not_here(first * BLOCK..bytes_of(last, state.size).end))
     }
 
     /// The block needs no comparison before it is served.
     fn is_checked(&self, state: &State, block: u64) -> Result<bool, ContentError> {
-        if state
-            .overlay()
-            .is_some_and(|overlay| overlay.inherits(block, state.size))
-        {
+        if state.overlay().is_some_and(|overlay| overlay.inherits(block, state.size)) {
             // Compared where it is read: in the content under this.
             return Ok(true);
         }
@@ -138,11 +125,7 @@ impl Content {
             true => Ok(()),
             false if state.whole => {
                 tracing::error!(content = self.id().0, block, "block does not match its sum");
-                Err(ContentError::Corrupt {
-                    content: self.id(),
-                    offset: block * BLOCK,
-                }
-                .into())
+                Err(ContentError::Corrupt { content: self.id(), offset: block * BLOCK }.into())
             }
             false => Err(Halt::Untrue(block)),
         }
@@ -197,10 +180,7 @@ impl Content {
                 Part::Own => self.read_own(state, range.start, buf)?,
                 Part::Zero => buf.fill(0),
                 Part::Under => {
-                    let damaged = ContentError::Corrupt {
-                        content: self.id(),
-                        offset: range.start,
-                    };
+                    let damaged = ContentError::Corrupt { content: self.id(), offset: range.start };
                     let got = overlay.under.as_ref().ok_or(damaged)?.read_at(range.start, buf)?;
                     buf[got..].fill(0);
                 }
@@ -212,10 +192,7 @@ impl Content {
     fn read_own(&self, state: &State, offset: u64, buf: &mut [u8]) -> Result<(), ContentError> {
         match self.store.handles.find(state.file)? {
             Some(file) => Ok(map::read_full(&*file, offset, buf)?),
-            None if state.whole && state.sealed => Err(ContentError::Corrupt {
-                content: self.id(),
-                offset,
-            }),
+            None if state.whole && state.sealed => Err(ContentError::Corrupt { content: self.id(), offset }),
             None => {
                 buf.fill(0);
                 Ok(())

@@ -21,10 +21,7 @@ impl Content {
             if let Some(digest) = state.digest {
                 return Ok(digest);
             }
-            return Err(ContentError::Corrupt {
-                content: self.id(),
-                offset: 0,
-            });
+            return Err(ContentError::Corrupt { content: self.id(), offset: 0 });
         }
         self.trim_in(&state)?;
         let (digest, blocks) = match state.size > BLOCK {
@@ -55,10 +52,7 @@ impl Content {
         let mut data = vec![0; BLOCK as usize];
         let mut own: Vec<Sum> = Vec::new();
         for block in 0..map::count(state.size) {
-            if state
-                .overlay()
-                .is_some_and(|overlay| overlay.inherits(block, state.size))
-            {
+            if state.overlay().is_some_and(|overlay| overlay.inherits(block, state.size)) {
                 self.flush_sums(state, block, &mut own)?;
                 continue;
             }
@@ -96,18 +90,13 @@ impl Content {
             }
         }
         let state = self.state.read();
-        let taken = self
-            .blocks(&state)?
-            .is_none_or(|blocks| blocks.taken.load(Ordering::Acquire));
+        let taken = self.blocks(&state)?.is_none_or(|blocks| blocks.taken.load(Ordering::Acquire));
         if !state.whole || taken {
             return Ok(());
         }
         match state.digest == Some(map::digest_of(&self.sums(&state)?, state.size)) {
             true => Ok(()),
-            false => Err(ContentError::Corrupt {
-                content: self.id(),
-                offset: 0,
-            }),
+            false => Err(ContentError::Corrupt { content: self.id(), offset: 0 }),
         }
     }
 
@@ -120,10 +109,7 @@ impl Content {
         if let Some(overlay) = state.overlay()
             && overlay.inherits(block, state.size)
         {
-            let lost = ContentError::Corrupt {
-                content: self.id(),
-                offset: bytes.start,
-            };
+            let lost = ContentError::Corrupt { content: self.id(), offset: bytes.start };
             return overlay.under.as_ref().ok_or(lost)?.verify_block(block);
         }
         let (here, taken) = match self.blocks(&state)? {

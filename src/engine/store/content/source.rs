@@ -19,11 +19,7 @@ impl Content {
     pub fn source(self: &Arc<Self>, replaces: Option<ContentId>) -> Arc<dyn Source> {
         debug_assert!(self.is_sealed(), "only what is sealed may be sent");
         let changed = replaces.and_then(|earlier| self.changed_since(earlier));
-        Arc::new(Upload {
-            content: self.clone(),
-            size: self.size(),
-            changed,
-        })
+        Arc::new(Upload { content: self.clone(), size: self.size(), changed })
     }
 
     /// For reading, with all of the content. Where it is a file of its own this is that file: what is
@@ -46,10 +42,7 @@ impl Content {
 
     /// Copies a range by the cheapest way. Where this has holes the target is as it was.
     fn copy_to(&self, state: &State, to: &Arc<dyn StoreFile>, range: Range<u64>) -> Result<(), ContentError> {
-        let damaged = ContentError::Corrupt {
-            content: self.id(),
-            offset: range.start,
-        };
+        let damaged = ContentError::Corrupt { content: self.id(), offset: range.start };
         let Some(overlay) = state.overlay() else {
             return self.copy_own(state, to, range);
         };
@@ -75,10 +68,7 @@ impl Content {
             if range.is_empty() || !state.sealed {
                 return Ok(());
             }
-            return Err(ContentError::Corrupt {
-                content: self.id(),
-                offset: range.start,
-            });
+            return Err(ContentError::Corrupt { content: self.id(), offset: range.start });
         };
         let mut at = range.start;
         while let Some(start) = from.seek(at, true)?.filter(|start| *start < range.end) {
@@ -107,9 +97,7 @@ impl Source for Upload {
 
     fn data_ranges(&self) -> Vec<Range<u64>> {
         // Where that cannot be told, all of it is data.
-        self.content
-            .data_ranges()
-            .unwrap_or_else(|_| std::iter::once(0..self.size).collect())
+        self.content.data_ranges().unwrap_or_else(|_| std::iter::once(0..self.size).collect())
     }
 
     fn changed_ranges(&self) -> Option<Vec<Range<u64>>> {

@@ -71,10 +71,7 @@ impl State {
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State {
-            tail: AtomicBool::new(false),
-            ..State::load(file, size, true, false, None)
-        }
+        State { tail: AtomicBool::new(false), ..State::load(file, size, true, false, None) }
     }
 
     pub fn overlay(&self) -> Option<&Overlay> {
@@ -92,11 +89,7 @@ impl State {
 
 impl Content {
     pub(super) fn new(id: ContentId, store: Arc<Store>, state: State) -> Content {
-        Content {
-            id,
-            store,
-            state: RwLock::new(state),
-        }
+        Content { id, store, state: RwLock::new(state) }
     }
 
     pub(super) fn set_overlay(&self, overlay: Overlay) {
@@ -111,10 +104,7 @@ impl Content {
             id: self.id,
             file: state.file,
             size: state.size,
-            over: overlay.map(|overlay| Over {
-                content: overlay.under_id,
-                limit: overlay.limit,
-            }),
+            over: overlay.map(|overlay| Over { content: overlay.under_id, limit: overlay.limit }),
             changed: overlay.map_or_else(Vec::new, |overlay| overlay.changed.as_slice().to_vec()),
             whole: state.whole,
             sealed: state.sealed,
@@ -184,11 +174,7 @@ impl Content {
     /// Bytes that are here.
     pub fn present_bytes(&self) -> u64 {
         let size = self.size();
-        let missing: u64 = self
-            .missing(0..size)
-            .iter()
-            .map(|range| range.end - range.start)
-            .sum();
+        let missing: u64 = self.missing(0..size).iter().map(|range| range.end - range.start).sum();
         size - missing
     }
 
@@ -210,9 +196,7 @@ impl Content {
     pub fn evict(&self, file: u64) -> Result<Freed, ContentError> {
         let mut state = self.state.write();
         if !state.sealed {
-            return Err(ContentError::Io(io::Error::other(
-                "a content that is written to cannot be evicted",
-            )));
+            return Err(ContentError::Io(io::Error::other("a content that is written to cannot be evicted")));
         }
         let freed = Freed(state.file);
         let empty = state.size == 0;
@@ -231,13 +215,7 @@ impl Content {
         if let Some(blocks) = large.blocks.get() {
             return Ok(Some(blocks));
         }
-        let blocks = Blocks::load(
-            &self.store.handles,
-            self.id.0,
-            state.file,
-            state.size,
-            state.whole,
-        )?;
+        let blocks = Blocks::load(&self.store.handles, self.id.0, state.file, state.size, state.whole)?;
         // Another thread may have been first; what it has may already know more.
         Ok(Some(large.blocks.get_or_init(|| blocks)))
     }

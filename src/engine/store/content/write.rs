@@ -35,9 +35,7 @@ impl Content {
             return Err(error.into());
         }
         let grows = range.end > state.size;
-        let news = state
-            .overlay()
-            .is_some_and(|overlay| !overlay.changed.contains_all(&own));
+        let news = state.overlay().is_some_and(|overlay| !overlay.changed.contains_all(&own));
         if grows || news {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
             state.size = state.size.max(range.end);
@@ -139,11 +137,7 @@ impl Content {
     /// Makes the file as long as the content: what is past the end goes off it.
     pub(super) fn trim(&self) -> io::Result<()> {
         let needed = self.state.read().tail.load(Ordering::Acquire);
-        if needed {
-            self.trim_in(&self.state.upgradable_read())
-        } else {
-            Ok(())
-        }
+        if needed { self.trim_in(&self.state.upgradable_read()) } else { Ok(()) }
     }
 
     pub(super) fn trim_in(&self, state: &RwLockUpgradableReadGuard<'_, State>) -> io::Result<()> {

@@ -44,11 +44,7 @@ fn share(from: &DirFile, to: &DirFile, range: Range<u64>, source_len: u64) -> io
     // The last block may be a part only where it is the last of the source and, so that nothing
     // is cut off, of the target.
     let to_the_end = range.end == source_len && to.len()? <= range.end;
-    let end = if to_the_end {
-        range.end
-    } else {
-        range.end - range.end % block
-    };
+    let end = if to_the_end { range.end } else { range.end - range.end % block };
     if !range.start.is_multiple_of(block) || end <= range.start {
         return Ok(range.start);
     }
@@ -123,9 +119,7 @@ pub(super) fn copy_by_hand(from: &DirFile, to: &DirFile, range: Range<u64>) -> i
     let mut buf = vec![0; 256 << 10];
     let mut at = range.start;
     while at < range.end {
-        let n = usize::try_from(range.end - at)
-            .unwrap_or(usize::MAX)
-            .min(buf.len());
+        let n = usize::try_from(range.end - at).unwrap_or(usize::MAX).min(buf.len());
         let n = from.read_at(at, &mut buf[..n])?;
         if n == 0 {
             break;

@@ -26,13 +26,7 @@ fn files_go_by_number() {
     std::fs::write(dir.path().join("content/01/README"), "not ours").unwrap();
     std::fs::write(dir.path().join("content/01/000000000002"), "in the wrong folder").unwrap();
     assert_eq!(files.list().unwrap(), [1, 0xff, 0x101, u64::MAX]);
-    let mode = |path: &str| {
-        std::fs::metadata(dir.path().join(path))
-            .unwrap()
-            .permissions()
-            .mode()
-            & 0o777
-    };
+    let mode = |path: &str| std::fs::metadata(dir.path().join(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("content/01/000000000101"), 0o600);
     assert_eq!(mode("content/01"), 0o700);
     assert_eq!(mode("content"), 0o700);
@@ -76,10 +70,7 @@ fn zeros_stand_in_for_a_hole() {
     file.write_at(0, &[1; 200_000]).unwrap();
     ours(file.as_ref()).unwrap().write_zeros(10..300_000).unwrap();
     assert_eq!(file.len().unwrap(), 200_000);
-    assert_eq!(
-        read(file.as_ref(), 0..200_000),
-        [vec![1; 10], vec![0; 199_990]].concat()
-    );
+    assert_eq!(read(file.as_ref(), 0..200_000), [vec![1; 10], vec![0; 199_990]].concat());
 }
 
 #[test]
@@ -111,11 +102,7 @@ fn a_copy_keeps_bytes_and_holes() {
     files.copy(from.as_ref(), to.as_ref(), 0..len).unwrap();
     assert_eq!(to.len().unwrap(), len);
     assert_eq!(read(from.as_ref(), 0..len), read(to.as_ref(), 0..len));
-    assert_eq!(
-        to.seek(2 * BLOCK, true).unwrap(),
-        Some(6 * BLOCK),
-        "the hole is a hole"
-    );
+    assert_eq!(to.seek(2 * BLOCK, true).unwrap(), Some(6 * BLOCK), "the hole is a hole");
 }
 
 #[test]
@@ -123,18 +110,7 @@ fn a_copy_of_any_range_makes_it_equal_and_leaves_the_rest() {
     let (_dir, files) = store();
     let from = source(&files);
     let len = from.len().unwrap();
-    let edges = [
-        0,
-        1,
-        BLOCK,
-        2 * BLOCK,
-        3 * BLOCK + 5,
-        6 * BLOCK,
-        6 * BLOCK + 9,
-        len,
-        len + 3,
-        9 * BLOCK,
-    ];
+    let edges = [0, 1, BLOCK, 2 * BLOCK, 3 * BLOCK + 5, 6 * BLOCK, 6 * BLOCK + 9, len, len + 3, 9 * BLOCK];
     let mut number = 10;
     for (i, &start) in edges.iter().enumerate() {
         for &end in &edges[i..] {
@@ -154,10 +130,7 @@ fn a_copy_of_any_range_makes_it_equal_and_leaves_the_rest() {
                 for at in start..end.min(expected.len() as u64) {
                     expected[at as usize] = theirs.get(at as usize).copied().unwrap_or(0);
                 }
-                assert!(
-                    read(to.as_ref(), 0..20 * BLOCK) == expected,
-                    "{start}..{end} over {before}"
-                );
+                assert!(read(to.as_ref(), 0..20 * BLOCK) == expected, "{start}..{end} over {before}");
             }
         }
     }
@@ -168,12 +141,7 @@ fn a_copy_by_hand_is_the_same() {
     let (_dir, files) = store();
     let from = source(&files);
     let to = files.create(2).unwrap();
-    copy::copy_by_hand(
-        ours(from.as_ref()).unwrap(),
-        ours(to.as_ref()).unwrap(),
-        5..7 * BLOCK,
-    )
-    .unwrap();
+    copy::copy_by_hand(ours(from.as_ref()).unwrap(), ours(to.as_ref()).unwrap(), 5..7 * BLOCK).unwrap();
     assert_eq!(read(from.as_ref(), 5..7 * BLOCK), read(to.as_ref(), 5..7 * BLOCK));
 }
 

@@ -40,17 +40,12 @@ fn write(dir: &Path, seqs: std::ops::RangeInclusive<u64>) {
 
 fn recovered(dir: &Path, after: u64) -> Vec<u64> {
     let records = open(dir).recover(after).unwrap();
-    records
-        .into_iter()
-        .map(|(seq, deltas)| (deltas == delta(seq)).then_some(seq).unwrap())
-        .collect()
+    records.into_iter().map(|(seq, deltas)| (deltas == delta(seq)).then_some(seq).unwrap()).collect()
 }
 
 fn files(dir: &Path) -> Vec<String> {
-    let mut names: Vec<_> = fs::read_dir(dir)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().into_string().unwrap())
-        .collect();
+    let mut names: Vec<_> =
+        fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     names
 }
@@ -75,11 +70,7 @@ fn a_second_kill_finds_the_records_of_both_runs() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 1..=2);
     write(dir.path(), 3..=4);
-    assert_eq!(
-        files(dir.path()).len(),
-        2,
-        "appends after a recovery go to a file of their own"
-    );
+    assert_eq!(files(dir.path()).len(), 2, "appends after a recovery go to a file of their own");
     assert_eq!(recovered(dir.path(), 0), [1, 2, 3, 4]);
 }
 
@@ -129,12 +120,7 @@ fn appends_after_a_torn_tail_are_found() {
     write(dir.path(), 1..=3);
     let path = only_segment(dir.path());
     let length = fs::metadata(&path).unwrap().len();
-    OpenOptions::new()
-        .write(true)
-        .open(&path)
-        .unwrap()
-        .set_len(length - 3)
-        .unwrap();
+    OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 3).unwrap();
     write(dir.path(), 3..=6);
     assert_eq!(recovered(dir.path(), 0), [1, 2, 3, 4, 5, 6]);
 }
@@ -239,10 +225,7 @@ fn records_out_of_order_are_refused() {
     write(dir.path(), 1..=3);
     let mut journal = open(dir.path());
     journal.recover(0).unwrap();
-    assert!(
-        journal.append(3, &delta(3)).is_err(),
-        "the next start would stop at it"
-    );
+    assert!(journal.append(3, &delta(3)).is_err(), "the next start would stop at it");
     journal.append(4, &delta(4)).unwrap();
     drop(journal);
     assert_eq!(recovered(dir.path(), 0), [1, 2, 3, 4]);
@@ -258,14 +241,7 @@ fn a_newer_format_of_this_boot_is_refused() {
     let check = check_of(&[&bytes[..28]]);
     bytes[28..36].copy_from_slice(&check);
     fs::write(&path, bytes).unwrap();
-    assert!(matches!(
-        open(dir.path()).recover(0),
-        Err(StoreError::TooNew {
-            found: 2,
-            known: 1,
-            ..
-        })
-    ));
+    assert!(matches!(open(dir.path()).recover(0), Err(StoreError::TooNew { found: 2, known: 1, .. })));
     assert!(path.exists());
 }
 
@@ -303,8 +279,5 @@ fn append_rate() {
         }
     }
     let each = start.elapsed() / 200_000;
-    println!(
-        "append of {} bytes: {each:?}",
-        postcard::to_allocvec(&deltas).unwrap().len() + 20
-    );
+    println!("append of {} bytes: {each:?}", postcard::to_allocvec(&deltas).unwrap().len() + 20);
 }

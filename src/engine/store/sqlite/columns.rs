@@ -31,12 +31,7 @@ pub struct Columns<'r> {
 
 impl<'r> Columns<'r> {
     pub fn new(row: &'r Row<'r>, table: &'static str) -> Result<Columns<'r>> {
-        let mut columns = Columns {
-            row,
-            next: 0,
-            table,
-            key: 0,
-        };
+        let mut columns = Columns { row, next: 0, table, key: 0 };
         columns.key = columns.signed()?;
         Ok(columns)
     }
@@ -47,17 +42,8 @@ impl<'r> Columns<'r> {
 
     /// Damage in the column that was read last.
     pub fn bad(&self, what: impl Display) -> StoreError {
-        let column = self
-            .row
-            .as_ref()
-            .column_name(self.next.saturating_sub(1))
-            .unwrap_or("?")
-            .to_owned();
-        StoreError::Damaged(format!(
-            "table {}, row {}, column {column}: {what}",
-            self.table,
-            self.key()
-        ))
+        let column = self.row.as_ref().column_name(self.next.saturating_sub(1)).unwrap_or("?").to_owned();
+        StoreError::Damaged(format!("table {}, row {}, column {column}: {what}", self.table, self.key()))
     }
 
     fn value(&mut self) -> Result<ValueRef<'r>> {
@@ -77,9 +63,7 @@ impl<'r> Columns<'r> {
     pub fn opt_text(&mut self) -> Result<Option<&'r str>> {
         match self.value()? {
             ValueRef::Null => Ok(None),
-            ValueRef::Text(text) => std::str::from_utf8(text)
-                .map(Some)
-                .map_err(|error| self.bad(error)),
+            ValueRef::Text(text) => std::str::from_utf8(text).map(Some).map_err(|error| self.bad(error)),
             other => Err(self.bad(format_args!("{} where text belongs", other.data_type()))),
         }
     }
@@ -120,9 +104,7 @@ impl<'r> Columns<'r> {
     }
 
     pub fn small(&mut self) -> Result<u32> {
-        self.signed()?
-            .try_into()
-            .map_err(|_| self.bad("the number is out of range"))
+        self.signed()?.try_into().map_err(|_| self.bad("the number is out of range"))
     }
 
     pub fn opt_time(&mut self) -> Result<Option<Time>> {
@@ -142,9 +124,7 @@ impl<'r> Columns<'r> {
     }
 
     pub fn opt_name(&mut self) -> Result<Option<Name>> {
-        self.opt_bytes()?
-            .map(|bytes| Name::new(bytes).map_err(|error| self.bad(error)))
-            .transpose()
+        self.opt_bytes()?.map(|bytes| Name::new(bytes).map_err(|error| self.bad(error))).transpose()
     }
 
     pub fn name(&mut self) -> Result<Name> {

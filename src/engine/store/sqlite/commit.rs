@@ -79,11 +79,9 @@ impl<'t> Writer<'t> {
             ServerSide::At(state) => Some(&**state),
             ServerSide::AsBase | ServerSide::Gone => None,
         });
-        self.base
-            .set(id, row.and_then(|item| item.base.as_deref()), state)?;
+        self.base.set(id, row.and_then(|item| item.base.as_deref()), state)?;
         self.server.set(id, server, state)?;
-        self.intent
-            .set(id, row.and_then(|item| item.sending.as_deref()), intent)
+        self.intent.set(id, row.and_then(|item| item.sending.as_deref()), intent)
     }
 
     fn location(&mut self, id: u64, row: Option<&Location>) -> Result<()> {

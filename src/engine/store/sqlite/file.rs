@@ -21,14 +21,7 @@ pub fn looks_ours(path: &Path) -> Result<bool, StoreError> {
         Err(error) => return Err(error.into()),
     };
     if !kind.is_file() {
-        return Err(foreign(
-            path,
-            if kind.is_dir() {
-                "it is a folder"
-            } else {
-                "it is no regular file"
-            },
-        ));
+        return Err(foreign(path, if kind.is_dir() { "it is a folder" } else { "it is no regular file" }));
     }
     let header = read_header(path)?;
     if header.len() < HEADER_BYTES && MAGIC.starts_with(&header[..header.len().min(MAGIC.len())]) {
@@ -37,14 +30,7 @@ pub fn looks_ours(path: &Path) -> Result<bool, StoreError> {
     }
     if !header.starts_with(MAGIC) {
         let text = !header.contains(&0) && std::str::from_utf8(&header).is_ok();
-        return Err(foreign(
-            path,
-            if text {
-                "it is a text file"
-            } else {
-                "it is no SQLite database"
-            },
-        ));
+        return Err(foreign(path, if text { "it is a text file" } else { "it is no SQLite database" }));
     }
     let application = i32::from_be_bytes([header[68], header[69], header[70], header[71]]);
     if application != APPLICATION_ID {
@@ -62,12 +48,7 @@ pub fn check_length(path: &Path) -> Result<(), StoreError> {
     }
     let header = read_header(path)?;
     let number = |at: usize| {
-        u64::from(u32::from_be_bytes([
-            header[at],
-            header[at + 1],
-            header[at + 2],
-            header[at + 3],
-        ]))
+        u64::from(u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]))
     };
     if header.len() < HEADER_BYTES {
         return Err(damaged(path, "has lost its header".into()));
@@ -77,11 +58,7 @@ pub fn check_length(path: &Path) -> Result<(), StoreError> {
         bytes => u64::from(bytes),
     };
     // The number of pages counts only where it was written by the last change.
-    let expected = if number(24) == number(92) {
-        number(28) * page_bytes
-    } else {
-        0
-    };
+    let expected = if number(24) == number(92) { number(28) * page_bytes } else { 0 };
     let length = fs::metadata(path)?.len();
     if length < expected {
         return Err(damaged(path, format!("has {length} of {expected} bytes")));
@@ -96,38 +73,24 @@ pub fn create(path: &Path, make: impl FnOnce(&Path) -> Result<(), StoreError>) -
         return Err(damaged(path, "is gone, and its write-ahead log is there".into()));
     }
     let new = beside(path, ".new");
-    for rest in [
-        new.clone(),
-        beside(&new, "-wal"),
-        beside(&new, "-shm"),
-        beside(&new, "-journal"),
-    ] {
+    for rest in [new.clone(), beside(&new, "-wal"), beside(&new, "-shm"), beside(&new, "-journal")] {
         match fs::remove_file(&rest) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
     // For its owner only; SQLite gives its log the same mode.
-    OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&new)
-        .map_err(io_error)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io_error)?;
     make(&new)?;
     File::open(&new)?.sync_all().map_err(io_error)?;
     fs::rename(&new, path).map_err(io_error)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?
-        .sync_all()
-        .map_err(io_error)
+    File::open(folder.unwrap_or(Path::new(".")))?.sync_all().map_err(io_error)
 }
 
 fn read_header(path: &Path) -> io::Result<Vec<u8>> {
     let mut header = Vec::with_capacity(HEADER_BYTES);
-    File::open(path)?
-        .take(HEADER_BYTES as u64)
-        .read_to_end(&mut header)?;
+    File::open(path)?.take(HEADER_BYTES as u64).read_to_end(&mut header)?;
     Ok(header)
 }
 
@@ -138,10 +101,7 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
 }
 
 fn foreign(path: &Path, detail: &str) -> StoreError {
-    StoreError::Foreign {
-        path: path.display().to_string(),
-        detail: detail.to_owned(),
-    }
+    StoreError::Foreign { path: path.display().to_string(), detail: detail.to_owned() }
 }
 
 fn damaged(path: &Path, what: String) -> StoreError {

@@ -29,27 +29,18 @@ pub fn load(connection: &Connection) -> Result<Rows> {
     let mut rows = Rows::default();
     let bad: OnBad<'_> = &mut Err;
     items(&transaction, bad, |item| rows.items.push(item))?;
-    each(&transaction, &schema::NODE, node, bad, |node| {
-        rows.nodes.push(node)
-    })?;
-    each(&transaction, &schema::CONTENT, content, bad, |content| {
-        rows.contents.push(content)
-    })?;
-    each(&transaction, &schema::STASH, stashed, bad, |stashed| {
-        rows.stash.push(stashed)
-    })?;
-    each(&transaction, &schema::HISTORY, history, bad, |history| {
-        rows.history.push(history)
-    })?;
+    each(&transaction, &schema::NODE, node, bad, |node| rows.nodes.push(node))?;
+    each(&transaction, &schema::CONTENT, content, bad, |content| rows.contents.push(content))?;
+    each(&transaction, &schema::STASH, stashed, bad, |stashed| rows.stash.push(stashed))?;
+    each(&transaction, &schema::HISTORY, history, bad, |history| rows.history.push(history))?;
     locations(&transaction, bad, |location| rows.locations.push(location))?;
     rows.next_id = meta(&transaction, "next_id")?;
     Ok(rows)
 }
 
 pub fn meta(connection: &Connection, key: &str) -> Result<u64> {
-    let mut statement = connection
-        .prepare_cached("SELECT value FROM meta WHERE key = ?")
-        .map_err(store_error)?;
+    let mut statement =
+        connection.prepare_cached("SELECT value FROM meta WHERE key = ?").map_err(store_error)?;
     match statement.query_row([key], |row| row.get::<_, i64>(0)) {
         Ok(value) => Ok(value as u64),
         Err(rusqlite::Error::QueryReturnedNoRows) => {
@@ -80,11 +71,8 @@ pub fn locations(connection: &Connection, on_bad: OnBad<'_>, mut row: impl FnMut
 /// Items with what stands in the other tables of them.
 pub fn items(connection: &Connection, on_bad: OnBad<'_>, mut row: impl FnMut(Item)) -> Result<()> {
     let prepare = |table: &Table| connection.prepare(&table.all_sql()).map_err(store_error);
-    let (mut base, mut server, mut intents) = (
-        prepare(&schema::BASE)?,
-        prepare(&schema::SERVER)?,
-        prepare(&schema::INTENT)?,
-    );
+    let (mut base, mut server, mut intents) =
+        (prepare(&schema::BASE)?, prepare(&schema::SERVER)?, prepare(&schema::INTENT)?);
     let mut base = Beside::new(&mut base, &schema::BASE, state)?;
     let mut server = Beside::new(&mut server, &schema::SERVER, state)?;
     let mut intents = Beside::new(&mut intents, &schema::INTENT, intent)?;
@@ -94,11 +82,8 @@ pub fn items(connection: &Connection, on_bad: OnBad<'_>, mut row: impl FnMut(Ite
     while let Some(next) = rows.next().map_err(store_error)? {
         let mut columns = Columns::new(next, schema::ITEM.name)?;
         let key = columns.key() as i64;
-        let (base, server, sending) = (
-            base.take(key, on_bad)?,
-            server.take(key, on_bad)?,
-            intents.take(key, on_bad)?,
-        );
+        let (base, server, sending) =
+            (base.take(key, on_bad)?, server.take(key, on_bad)?, intents.take(key, on_bad)?);
         match item(&mut columns, base, server, sending) {
             Ok(item) => row(item),
             Err(error) => on_bad(error)?,
@@ -121,12 +106,7 @@ struct Beside<'s, T> {
 impl<'s, T> Beside<'s, T> {
     fn new(statement: &'s mut Statement<'_>, table: &'static Table, decode: Decode<T>) -> Result<Self> {
         let rows = statement.query([]).map_err(store_error)?;
-        let mut beside = Beside {
-            rows,
-            table,
-            decode,
-            head: None,
-        };
+        let mut beside = Beside { rows, table, decode, head: None };
         beside.advance()?;
         Ok(beside)
     }
@@ -182,11 +162,9 @@ fn item(
     let id = ItemId(c.key());
     let location = LocationId(c.number()?);
     let entry = match (c.opt_number()?, c.opt_name()?, c.opt_number()?) {
-        (Some(parent), Some(name), Some(node)) => Some(Entry {
-            parent: NodeId(parent),
-            name,
-            node: NodeId(node),
-        }),
+        (Some(parent), Some(name), Some(node)) => {
+            Some(Entry { parent: NodeId(parent), name, node: NodeId(node) })
+        }
         (None, None, None) => None,
         _ => return Err(c.bad("half an entry")),
     };
@@ -227,10 +205,7 @@ fn share_name(state: &mut Option<State>, name: Option<&Name>) {
 }
 
 fn aspects(c: &Columns<'_>, bits: i64) -> Result<Aspects> {
-    u16::try_from(bits)
-        .ok()
-        .and_then(Aspects::from_bits)
-        .ok_or_else(|| c.bad("aspects that do not exist"))
+    u16::try_from(bits).ok().and_then(Aspects::from_bits).ok_or_else(|| c.bad("aspects that do not exist"))
 }
 
 fn pending(c: &mut Columns<'_>) -> Result<Option<Pending>> {
@@ -238,11 +213,7 @@ fn pending(c: &mut Columns<'_>) -> Result<Option<Pending>> {
         c.skip(2);
         return Ok(None);
     };
-    Ok(Some(Pending {
-        aspects: aspects(c, bits)?,
-        first_at: c.time()?,
-        last_at: c.time()?,
-    }))
+    Ok(Some(Pending { aspects: aspects(c, bits)?, first_at: c.time()?, last_at: c.time()? }))
 }
 
 fn conflict(c: &mut Columns<'_>) -> Result<Option<Conflict>> {
@@ -250,11 +221,7 @@ fn conflict(c: &mut Columns<'_>) -> Result<Option<Conflict>> {
         c.skip(2);
         return Ok(None);
     };
-    Ok(Some(Conflict {
-        id: ConflictId(id),
-        kind: c.word(ConflictKind::from_word)?,
-        since: c.time()?,
-    }))
+    Ok(Some(Conflict { id: ConflictId(id), kind: c.word(ConflictKind::from_word)?, since: c.time()? }))
 }
 
 pub fn state(c: &mut Columns<'_>) -> Result<State> {
@@ -289,17 +256,8 @@ pub fn intent(c: &mut Columns<'_>) -> Result<Intent> {
         (None, None) => None,
         _ => return Err(c.bad("half a place")),
     };
-    let result = if c.flag()? {
-        None
-    } else {
-        Some(Box::new(state(c)?))
-    };
-    Ok(Intent {
-        aspects,
-        result,
-        digest,
-        from,
-    })
+    let result = if c.flag()? { None } else { Some(Box::new(state(c)?)) };
+    Ok(Intent { aspects, result, digest, from })
 }
 
 pub fn node(c: &mut Columns<'_>) -> Result<Node> {
@@ -328,10 +286,7 @@ pub fn content(c: &mut Columns<'_>) -> Result<ContentRow> {
     let file = c.number()?;
     let size = c.number()?;
     let over = match (c.opt_number()?, c.opt_number()?) {
-        (Some(content), Some(limit)) => Some(Over {
-            content: ContentId(content),
-            limit,
-        }),
+        (Some(content), Some(limit)) => Some(Over { content: ContentId(content), limit }),
         (None, None) => None,
         _ => return Err(c.bad("half of what it lies over")),
     };
@@ -339,10 +294,7 @@ pub fn content(c: &mut Columns<'_>) -> Result<ContentRow> {
     let mut end = None;
     for range in &changed {
         if range.is_empty() || end.is_some_and(|end| range.start <= end) {
-            return Err(c.bad(format_args!(
-                "changed ranges out of order at {}..{}",
-                range.start, range.end
-            )));
+            return Err(c.bad(format_args!("changed ranges out of order at {}..{}", range.start, range.end)));
         }
         end = Some(range.end);
     }
@@ -419,9 +371,7 @@ pub fn happened(c: &mut Columns<'_>) -> Result<Happened> {
 pub fn happened_to(connection: &Connection, item: Option<ItemId>, target: &[u8]) -> Result<Vec<Happened>> {
     let sql = schema::HAPPENED.select_sql("WHERE item = ?1 OR target = ?2 ORDER BY seq");
     let mut statement = connection.prepare_cached(&sql).map_err(store_error)?;
-    let mut rows = statement
-        .query((item.map(|item| item.0 as i64), target))
-        .map_err(store_error)?;
+    let mut rows = statement.query((item.map(|item| item.0 as i64), target)).map_err(store_error)?;
     let mut found = Vec::new();
     while let Some(row) = rows.next().map_err(store_error)? {
         found.push(happened(&mut Columns::new(row, schema::HAPPENED.name)?)?);

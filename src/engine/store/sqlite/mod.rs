@@ -83,28 +83,19 @@ fn bring_up_to_date(
     path: &Path,
     steps: &[schema::Step],
 ) -> Result<(), StoreError> {
-    let found: i64 = connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .map_err(store_error)?;
+    let found: i64 =
+        connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(store_error)?;
     let known = steps.len();
     match usize::try_from(found) {
         Ok(found) if found == known => Ok(()),
         Ok(found) if found < known => {
-            let transaction = connection
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(store_error)?;
+            let transaction =
+                connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(store_error)?;
             schema::migrate(&transaction, found, steps)?;
             transaction.commit().map_err(store_error)
         }
-        Ok(_) => Err(StoreError::TooNew {
-            path: path.display().to_string(),
-            found,
-            known: known as i64,
-        }),
-        Err(_) => Err(StoreError::Damaged(format!(
-            "{} says that its format is {found}",
-            path.display()
-        ))),
+        Ok(_) => Err(StoreError::TooNew { path: path.display().to_string(), found, known: known as i64 }),
+        Err(_) => Err(StoreError::Damaged(format!("{} says that its format is {found}", path.display()))),
     }
 }
 

@@ -24,9 +24,7 @@ pub fn migrate(transaction: &Transaction<'_>, from: usize, steps: &[Step]) -> Re
     for step in steps.iter().skip(from) {
         step(transaction).map_err(store_error)?;
     }
-    transaction
-        .pragma_update(None, "user_version", steps.len() as i64)
-        .map_err(store_error)
+    transaction.pragma_update(None, "user_version", steps.len() as i64).map_err(store_error)
 }
 
 fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
@@ -150,37 +148,22 @@ pub fn state_columns() -> usize {
 
 impl Table {
     const fn new(name: &'static str, columns: &'static str) -> Table {
-        Table {
-            name,
-            columns,
-            state: false,
-        }
+        Table { name, columns, state: false }
     }
 
     const fn with_state(name: &'static str, columns: &'static str) -> Table {
-        Table {
-            name,
-            columns,
-            state: true,
-        }
+        Table { name, columns, state: true }
     }
 
     pub fn columns(&self) -> Vec<&'static str> {
         let state = if self.state { STATE } else { "" };
-        self.columns
-            .split_whitespace()
-            .chain(state.split_whitespace())
-            .collect()
+        self.columns.split_whitespace().chain(state.split_whitespace()).collect()
     }
 
     pub fn put_sql(&self) -> String {
         let columns = self.columns();
         let marks = vec!["?"; columns.len()].join(",");
-        format!(
-            "INSERT OR REPLACE INTO {} ({}) VALUES ({marks})",
-            self.name,
-            columns.join(",")
-        )
+        format!("INSERT OR REPLACE INTO {} ({}) VALUES ({marks})", self.name, columns.join(","))
     }
 
     pub fn remove_sql(&self) -> String {
@@ -198,10 +181,8 @@ impl Table {
     }
 }
 
-pub const LOCATION: Table = Table::new(
-    "location",
-    "id name url root by_hand last_sync brake brake_needs brake_message",
-);
+pub const LOCATION: Table =
+    Table::new("location", "id name url root by_hand last_sync brake brake_needs brake_message");
 pub const SETTING: Table = Table::new("setting", "location position name value");
 pub const ITEM: Table = Table::new(
     "item",
@@ -215,13 +196,8 @@ pub const NODE: Table = Table::new(
     "node",
     "id kind mode uid gid rdev size atime mtime ctime content link_target xattrs listed writing replaced",
 );
-pub const CONTENT: Table = Table::new(
-    "content",
-    "id file size over over_limit changed whole sealed digest",
-);
-pub const STASH: Table = Table::new(
-    "stash",
-    "id location target side kind mode mtime size content link_target at why kept",
-);
+pub const CONTENT: Table = Table::new("content", "id file size over over_limit changed whole sealed digest");
+pub const STASH: Table =
+    Table::new("stash", "id location target side kind mode mtime size content link_target at why kept");
 pub const HISTORY: Table = Table::new("history", "id at what undone before");
 pub const HAPPENED: Table = Table::new("happened", "seq item at target what");

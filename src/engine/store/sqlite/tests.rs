@@ -32,18 +32,9 @@ fn a_new_database_is_empty_and_sound() {
     assert_eq!(db.committed().unwrap(), 0);
     assert!(db.verify().unwrap().is_empty());
     use std::os::unix::fs::PermissionsExt;
-    assert_eq!(
-        fs::metadata(path(&dir)).unwrap().permissions().mode() & 0o777,
-        0o600
-    );
-    let mode: String = db
-        .connection
-        .pragma_query_value(None, "journal_mode", |row| row.get(0))
-        .unwrap();
-    let synchronous: i64 = db
-        .connection
-        .pragma_query_value(None, "synchronous", |row| row.get(0))
-        .unwrap();
+    assert_eq!(fs::metadata(path(&dir)).unwrap().permissions().mode() & 0o777, 0o600);
+    let mode: String = db.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let synchronous: i64 = db.connection.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
     assert_eq!((mode.as_str(), synchronous), ("wal", 2));
 }
 
@@ -80,32 +71,15 @@ fn writing_twice_changes_nothing_and_none_takes_away() {
     let item = rows.items.iter().find(|i| i.sending.is_some()).unwrap();
     let mut bare = bare_item(item.id.0);
     bare.location = item.location;
-    db.commit(&[Delta::Item(item.id, Some(Box::new(bare.clone())))], 3)
-        .unwrap();
-    assert_eq!(
-        db.load()
-            .unwrap()
-            .items
-            .into_iter()
-            .find(|i| i.id == bare.id)
-            .unwrap(),
-        bare
-    );
+    db.commit(&[Delta::Item(item.id, Some(Box::new(bare.clone())))], 3).unwrap();
+    assert_eq!(db.load().unwrap().items.into_iter().find(|i| i.id == bare.id).unwrap(), bare);
 
     db.commit(&removals(&rows), 4).unwrap();
     let left = db.load().unwrap();
-    assert_eq!(
-        left,
-        Rows {
-            next_id: rows.next_id,
-            ..Rows::default()
-        }
-    );
+    assert_eq!(left, Rows { next_id: rows.next_id, ..Rows::default() });
     for table in ["base", "server", "intent", "setting"] {
-        let count: i64 = db
-            .connection
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
-            .unwrap();
+        let count: i64 =
+            db.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(count, 0, "{table}");
     }
 }
@@ -136,31 +110,19 @@ fn a_commit_is_all_or_nothing() {
 fn what_happened_is_found_by_item_and_by_place() {
     let dir = temp();
     let mut db = open(&dir);
-    let rows: Vec<_> = [
-        (3, 7, "nas:a"),
-        (1, 7, "nas:b"),
-        (2, 8, "nas:a"),
-        (4, 9, "nas:\u{fffd}"),
-    ]
-    .map(|(seq, item, target)| Happened {
-        seq,
-        item: ItemId(item),
-        at: Time(-5),
-        target: target.as_bytes().to_vec(),
-        what: "It was seen.".into(),
-    })
-    .into();
-    let deltas: Vec<_> = rows
-        .iter()
-        .map(|row| Delta::Happened(Box::new(row.clone())))
-        .collect();
+    let rows: Vec<_> = [(3, 7, "nas:a"), (1, 7, "nas:b"), (2, 8, "nas:a"), (4, 9, "nas:\u{fffd}")]
+        .map(|(seq, item, target)| Happened {
+            seq,
+            item: ItemId(item),
+            at: Time(-5),
+            target: target.as_bytes().to_vec(),
+            what: "It was seen.".into(),
+        })
+        .into();
+    let deltas: Vec<_> = rows.iter().map(|row| Delta::Happened(Box::new(row.clone()))).collect();
     db.commit(&deltas, 1).unwrap();
     let seqs = |db: &mut Sqlite, item: Option<u64>, target: &str| -> Vec<u64> {
-        db.happened(item.map(ItemId), target.as_bytes())
-            .unwrap()
-            .into_iter()
-            .map(|row| row.seq)
-            .collect()
+        db.happened(item.map(ItemId), target.as_bytes()).unwrap().into_iter().map(|row| row.seq).collect()
     };
     assert_eq!(seqs(&mut db, Some(7), ""), [1, 3]);
     assert_eq!(seqs(&mut db, None, "nas:a"), [2, 3]);
@@ -186,15 +148,9 @@ fn tables_are_as_the_code_names_them() {
         schema::HISTORY,
         schema::HAPPENED,
     ] {
-        let mut statement = db
-            .connection
-            .prepare("SELECT name FROM pragma_table_info(?)")
-            .unwrap();
-        let there: Vec<String> = statement
-            .query_map([table.name], |row| row.get(0))
-            .unwrap()
-            .map(Result::unwrap)
-            .collect();
+        let mut statement = db.connection.prepare("SELECT name FROM pragma_table_info(?)").unwrap();
+        let there: Vec<String> =
+            statement.query_map([table.name], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         assert_eq!(there, table.columns(), "{}", table.name);
     }
 }
@@ -209,11 +165,7 @@ fn what_is_not_ours_is_named_and_left_alone() {
             other => panic!("{other:?}"),
         }
         assert_eq!(fs::read(path(&dir)).unwrap(), content);
-        assert_eq!(
-            fs::read_dir(dir.path()).unwrap().count(),
-            1,
-            "nothing was made beside it"
-        );
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "nothing was made beside it");
     };
     check(b"My notes\nof today\n", "text file");
     check(&[0x7f, b'E', b'L', b'F', 0, 0, 0, 9], "no SQLite database");
@@ -230,29 +182,20 @@ fn what_is_not_ours_is_named_and_left_alone() {
 
     fs::remove_file(path(&dir)).unwrap();
     fs::create_dir(path(&dir)).unwrap();
-    assert!(matches!(
-        Sqlite::open(&path(&dir)),
-        Err(StoreError::Foreign { .. })
-    ));
+    assert!(matches!(Sqlite::open(&path(&dir)), Err(StoreError::Foreign { .. })));
 }
 
 #[test]
 fn a_newer_database_is_refused_and_left_alone() {
     let dir = temp();
-    open(&dir)
-        .connection
-        .pragma_update(None, "user_version", 99)
-        .unwrap();
+    open(&dir).connection.pragma_update(None, "user_version", 99).unwrap();
     let before = fs::read(path(&dir)).unwrap();
     assert!(matches!(
         Sqlite::open(&path(&dir)),
         Err(StoreError::TooNew { found: 99, known, .. }) if known == schema::STEPS.len() as i64
     ));
     assert_eq!(fs::read(path(&dir)).unwrap(), before);
-    Connection::open(path(&dir))
-        .unwrap()
-        .pragma_update(None, "user_version", -1)
-        .unwrap();
+    Connection::open(path(&dir)).unwrap().pragma_update(None, "user_version", -1).unwrap();
     assert!(matches!(Sqlite::open(&path(&dir)), Err(StoreError::Damaged(_))));
 }
 
@@ -263,30 +206,11 @@ fn a_database_cut_off_anywhere_is_damaged() {
     db.commit(&as_deltas(&odd_rows()), 1).unwrap();
     drop(db);
     let whole = fs::read(path(&dir)).unwrap();
-    let lengths = [
-        0,
-        1,
-        15,
-        16,
-        17,
-        67,
-        99,
-        100,
-        101,
-        512,
-        4095,
-        4096,
-        4097,
-        8192,
-        whole.len() - 1,
-    ];
+    let lengths = [0, 1, 15, 16, 17, 67, 99, 100, 101, 512, 4095, 4096, 4097, 8192, whole.len() - 1];
     for length in lengths {
         fs::write(path(&dir), &whole[..length]).unwrap();
         let opened = Sqlite::open(&path(&dir));
-        assert!(
-            matches!(opened, Err(StoreError::Damaged(_))),
-            "{length}: {opened:?}"
-        );
+        assert!(matches!(opened, Err(StoreError::Damaged(_))), "{length}: {opened:?}");
         drop(opened);
         let _ = fs::remove_file(dir.path().join("store.db-wal"));
         assert_eq!(fs::read(path(&dir)).unwrap(), &whole[..length], "left as it was");
@@ -346,17 +270,8 @@ fn a_log_cut_off_anywhere_gives_whole_commits() {
         fs::write(copy.path().join("store.db-wal"), &log[..length]).unwrap();
         let mut db = open(&copy);
         let seq = db.committed().unwrap();
-        assert_eq!(
-            db.load().unwrap().nodes.len() as u64,
-            seq * 60,
-            "log of {length} bytes"
-        );
-        assert!(
-            !db.verify()
-                .unwrap()
-                .iter()
-                .any(|finding| finding.contains("database"))
-        );
+        assert_eq!(db.load().unwrap().nodes.len() as u64, seq * 60, "log of {length} bytes");
+        assert!(!db.verify().unwrap().iter().any(|finding| finding.contains("database")));
         seen.insert(seq);
     }
     assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
@@ -398,20 +313,12 @@ fn an_older_database_is_brought_up_to_date_or_stays_as_it_is() {
     drop(db);
 
     let mut db = Sqlite::open_with(&path(&dir), &good).unwrap();
-    let version: i64 = db
-        .connection
-        .pragma_query_value(None, "user_version", |row| row.get(0))
-        .unwrap();
+    let version: i64 = db.connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
     assert_eq!(version as usize, schema::STEPS.len() + 1);
-    db.connection
-        .execute_batch("UPDATE node SET colour = 'red'")
-        .unwrap();
+    db.connection.execute_batch("UPDATE node SET colour = 'red'").unwrap();
     assert_eq!(db.load().unwrap().nodes.len(), odd_rows().nodes.len());
     drop(db);
-    assert!(matches!(
-        Sqlite::open(&path(&dir)),
-        Err(StoreError::TooNew { .. })
-    ));
+    assert!(matches!(Sqlite::open(&path(&dir)), Err(StoreError::TooNew { .. })));
 }
 
 /// `cargo test -p holdfast-engine --release -- --ignored --nocapture measure`
@@ -422,12 +329,7 @@ fn measure() {
     let dir = temp();
     let mut db = open(&dir);
     let million: Vec<Delta> = (2..1_000_002)
-        .flat_map(|id| {
-            [
-                Delta::Item(ItemId(id), Some(Box::new(plain_item(id)))),
-                node_delta(id),
-            ]
-        })
+        .flat_map(|id| [Delta::Item(ItemId(id), Some(Box::new(plain_item(id)))), node_delta(id)])
         .collect();
     let start = std::time::Instant::now();
     for (seq, part) in million.chunks(50_000).enumerate() {
@@ -452,12 +354,7 @@ fn measure() {
     let mut db = open(&dir);
     let start = std::time::Instant::now();
     let rows = db.load().unwrap();
-    println!(
-        "{} items and {} nodes read: {:?}",
-        rows.items.len(),
-        rows.nodes.len(),
-        start.elapsed()
-    );
+    println!("{} items and {} nodes read: {:?}", rows.items.len(), rows.nodes.len(), start.elapsed());
     let start = std::time::Instant::now();
     db.verify().unwrap();
     println!("verified: {:?}", start.elapsed());

@@ -116,10 +116,7 @@ fn pages(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
     let answers = ask(connection, "PRAGMA integrity_check(100)")?;
     let bad = answers.into_iter().filter(|answer| answer != "ok");
     found.extend(bad.flat_map(|answer| {
-        let lines: Vec<_> = answer
-            .lines()
-            .map(|line| sentence(&format!("the database: {line}")))
-            .collect();
+        let lines: Vec<_> = answer.lines().map(|line| sentence(&format!("the database: {line}"))).collect();
         lines
     }));
     Ok(())
@@ -153,25 +150,16 @@ fn rows(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
     only_read(connection, &schema::HISTORY, load::history, &mut note)?;
     only_read(connection, &schema::HAPPENED, load::happened, &mut note)?;
     let mut past_end = Vec::new();
-    each(
-        connection,
-        &schema::CONTENT,
-        load::content,
-        &mut note,
-        |content: ContentRow| {
-            if let Some(Range { end, .. }) = content.changed.last()
-                && *end > content.size
-            {
-                past_end.push(format!(
-                    "Content {} has a changed range past its end.",
-                    content.id
-                ));
-            }
-            if let Some(over) = content.over {
-                chains.insert(content.id.0, over.content.0);
-            }
-        },
-    )?;
+    each(connection, &schema::CONTENT, load::content, &mut note, |content: ContentRow| {
+        if let Some(Range { end, .. }) = content.changed.last()
+            && *end > content.size
+        {
+            past_end.push(format!("Content {} has a changed range past its end.", content.id));
+        }
+        if let Some(over) = content.over {
+            chains.insert(content.id.0, over.content.0);
+        }
+    })?;
     add(found, bad);
     add(found, past_end);
     add(found, loops(&chains, "Content", "lies over itself"));
@@ -185,9 +173,7 @@ fn between(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
     let chain = |sql| -> Result<HashMap<u64, u64>> {
         let mut statement = connection.prepare(sql).map_err(store_error)?;
         let pairs = statement
-            .query_map([], |row| {
-                Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64))
-            })
+            .query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get::<_, i64>(1)? as u64)))
             .map_err(store_error)?;
         pairs.collect::<rusqlite::Result<_>>().map_err(store_error)
     };
@@ -195,10 +181,7 @@ fn between(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
         chain("SELECT i.node, i.parent FROM item i JOIN node n ON n.id = i.node WHERE n.kind = 'folder'")?;
     add(found, loops(&here, "Node", "is a folder that lies in itself"));
     let base = chain("SELECT item, parent FROM base WHERE kind = 'folder' AND parent IS NOT NULL")?;
-    add(
-        found,
-        loops(&base, "Item", "is in base a folder that lies in itself"),
-    );
+    add(found, loops(&base, "Item", "is in base a folder that lies in itself"));
     Ok(())
 }
 

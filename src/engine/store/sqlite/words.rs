@@ -18,20 +18,12 @@ pub fn kind_of(word: &str) -> Option<Kind> {
         "file" => Some(Kind::File),
         "folder" => Some(Kind::Folder),
         "symlink" => Some(Kind::Symlink),
-        _ => Some(Kind::Special(
-            u32::from_str_radix(word.strip_prefix("special ")?, 8).ok()?,
-        )),
+        _ => Some(Kind::Special(u32::from_str_radix(word.strip_prefix("special ")?, 8).ok()?)),
     }
 }
 
-const NEEDS: [Needs; 6] = [
-    Needs::Retry,
-    Needs::Confirm,
-    Needs::SignIn,
-    Needs::Space,
-    Needs::Name,
-    Needs::Unfinished,
-];
+const NEEDS: [Needs; 6] =
+    [Needs::Retry, Needs::Confirm, Needs::SignIn, Needs::Space, Needs::Name, Needs::Unfinished];
 
 pub fn needs_of(word: &str) -> Option<Needs> {
     NEEDS.into_iter().find(|needs| needs.word() == word)

@@ -47,10 +47,7 @@ impl Children {
 
     /// All that have this place.
     pub fn at<'a>(&'a self, parent: ItemId, name: &'a [u8]) -> impl Iterator<Item = ItemId> + 'a {
-        let first = self
-            .first
-            .get(&parent)
-            .and_then(|names| names.get_key_value(name));
+        let first = self.first.get(&parent).and_then(|names| names.get_key_value(name));
         let others = match (self.more.is_empty(), first) {
             (false, Some((name, _))) => self.more.get(&(parent, name.clone())),
             _ => None,

@@ -37,12 +37,7 @@ impl Tree {
                 parent.subfolders += u32::from(is_folder);
             }
         }
-        if let Some(State {
-            parent: Some(parent),
-            name,
-            ..
-        }) = item.base.as_deref()
-        {
+        if let Some(State { parent: Some(parent), name, .. }) = item.base.as_deref() {
             self.base_children.insert(*parent, name, item.id);
         }
         if let ServerSide::At(state) = &item.server
@@ -79,12 +74,7 @@ impl Tree {
                 parent.subfolders -= u32::from(is_folder);
             }
         }
-        if let Some(State {
-            parent: Some(parent),
-            name,
-            ..
-        }) = item.base.as_deref()
-        {
+        if let Some(State { parent: Some(parent), name, .. }) = item.base.as_deref() {
             self.base_children.remove(*parent, name, item.id);
         }
         if let ServerSide::At(state) = &item.server

@@ -223,8 +223,7 @@ impl Tree {
     }
 
     pub fn was_place_touched(&self, parent: ItemId, name: &Name, since: u64) -> bool {
-        self.touched(parent)
-            .is_some_and(|t| t.was_place_touched(parent, name, since))
+        self.touched(parent).is_some_and(|t| t.was_place_touched(parent, name, since))
     }
 
     /// Whether a listing of a folder that was made since then, under that path, still counts: nobody
@@ -239,10 +238,10 @@ impl Tree {
         let mut next = Some(folder);
         let mut depth = 0;
         while let Some(item) = next.and_then(|id| self.items.get(&id)) {
-            let moves = item.sending.as_ref().is_some_and(|i| {
-                i.aspects
-                    .intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE)
-            });
+            let moves = item
+                .sending
+                .as_ref()
+                .is_some_and(|i| i.aspects.intersects(Aspects::PLACE | Aspects::CREATE | Aspects::REMOVE));
             depth += 1;
             if moves || touched.was_moved(item.id, since) || depth > 4096 {
                 return false;
@@ -314,11 +313,7 @@ pub fn contents_of_item(item: &Item) -> impl Iterator<Item = ContentId> + use<> 
         ServerSide::At(state) => state.content,
         _ => None,
     };
-    let sending = item
-        .sending
-        .as_ref()
-        .and_then(|i| i.result.as_ref())
-        .and_then(|s| s.content);
+    let sending = item.sending.as_ref().and_then(|i| i.result.as_ref()).and_then(|s| s.content);
     [base, server, sending].into_iter().flatten()
 }
 
@@ -327,15 +322,7 @@ pub fn contents_of_node(node: &Node) -> impl Iterator<Item = ContentId> + use<> 
 }
 
 pub fn contents_of_before(before: &Before) -> impl Iterator<Item = ContentId> + use<> {
-    let item = before
-        .row
-        .as_deref()
-        .map(|r| contents_of_item(r).collect::<Vec<_>>())
-        .unwrap_or_default();
-    let node = before
-        .node
-        .as_deref()
-        .map(|r| contents_of_node(r).collect::<Vec<_>>())
-        .unwrap_or_default();
+    let item = before.row.as_deref().map(|r| contents_of_item(r).collect::<Vec<_>>()).unwrap_or_default();
+    let node = before.node.as_deref().map(|r| contents_of_node(r).collect::<Vec<_>>()).unwrap_or_default();
     item.into_iter().chain(node)
 }

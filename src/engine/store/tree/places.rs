@@ -44,18 +44,13 @@ impl Tree {
         if let Some(id) = self.server_children.at(parent, name).next() {
             return Some(id);
         }
-        self.base_child(parent, name)
-            .filter(|id| self.items[id].server == ServerSide::AsBase)
+        self.base_child(parent, name).filter(|id| self.items[id].server == ServerSide::AsBase)
     }
 
     pub fn server_children(&self, parent: ItemId) -> Vec<(Name, ItemId)> {
-        let as_base = self
-            .base_children(parent)
-            .filter(|(_, id)| self.items[id].server == ServerSide::AsBase);
-        as_base
-            .chain(self.server_children.of(parent))
-            .map(|(name, id)| (name.clone(), id))
-            .collect()
+        let as_base =
+            self.base_children(parent).filter(|(_, id)| self.items[id].server == ServerSide::AsBase);
+        as_base.chain(self.server_children.of(parent)).map(|(name, id)| (name.clone(), id)).collect()
     }
 
     /// What the server has of an item.
@@ -75,13 +70,8 @@ impl Tree {
                 let entry = item.entry.as_ref()?;
                 Some((self.folder_item(entry.parent)?, entry.name.clone()))
             }
-            Side::Original => item
-                .base
-                .as_deref()
-                .and_then(|s| Some((s.parent?, s.name.clone()))),
-            Side::Server => self
-                .server_state(item)
-                .and_then(|s| Some((s.parent?, s.name.clone()))),
+            Side::Original => item.base.as_deref().and_then(|s| Some((s.parent?, s.name.clone()))),
+            Side::Server => self.server_state(item).and_then(|s| Some((s.parent?, s.name.clone()))),
         }
     }
 
@@ -102,10 +92,7 @@ impl Tree {
             return None;
         }
         loop {
-            let is_root = self
-                .locations
-                .get(&item.location)
-                .is_some_and(|l| l.row.root == item.id);
+            let is_root = self.locations.get(&item.location).is_some_and(|l| l.row.root == item.id);
             if is_root {
                 break;
             }
@@ -127,9 +114,7 @@ impl Tree {
 
     /// The path a person knows it by: in local, else server, else original.
     pub fn known_path(&self, id: ItemId) -> Option<LocPath> {
-        [Side::Local, Side::Server, Side::Original]
-            .into_iter()
-            .find_map(|side| self.path(id, side))
+        [Side::Local, Side::Server, Side::Original].into_iter().find_map(|side| self.path(id, side))
     }
 
     /// What is found at a path in one of the trees.
@@ -150,9 +135,7 @@ impl Tree {
 
     /// What is found at a path in local, else server, else original.
     pub fn resolve_any(&self, location: LocationId, path: &LocPath) -> Option<ItemId> {
-        [Side::Local, Side::Server, Side::Original]
-            .into_iter()
-            .find_map(|s| self.resolve(location, path, s))
+        [Side::Local, Side::Server, Side::Original].into_iter().find_map(|s| self.resolve(location, path, s))
     }
 
     /// Whether it or a folder above it is pinned.
@@ -183,11 +166,7 @@ impl Tree {
             if id == folder {
                 return true;
             }
-            next = self
-                .items
-                .get(&id)
-                .and_then(|item| self.place(item, side))
-                .map(|(parent, _)| parent);
+            next = self.items.get(&id).and_then(|item| self.place(item, side)).map(|(parent, _)| parent);
             depth += 1;
             if depth > 4096 {
                 return true;

@@ -62,11 +62,7 @@ impl Touched {
     }
 
     pub fn was_place_touched(&self, parent: ItemId, name: &Name, since: u64) -> bool {
-        !self.places.is_empty()
-            && self
-                .places
-                .get(&(parent, name.clone()))
-                .is_some_and(|at| *at >= since)
+        !self.places.is_empty() && self.places.get(&(parent, name.clone())).is_some_and(|at| *at >= since)
     }
 
     pub fn was_moved(&self, id: ItemId, since: u64) -> bool {

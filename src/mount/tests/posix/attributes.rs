@@ -13,10 +13,7 @@ use crate::rule::*;
 const RULES: &[Rule] = &[
     rule("chmod changes the ctime and nothing else", chmods),
     rule("truncate makes longer with zeros and shorter", truncates),
-    rule(
-        "ftruncate works through a descriptor whose file nobody may write",
-        ftruncates,
-    ),
+    rule("ftruncate works through a descriptor whose file nobody may write", ftruncates),
     rule("truncate refuses folders and negative lengths", truncate_refuses),
     rule("writing changes mtime and ctime, reading neither", writes),
     rule("times are kept to the nanosecond, before 1970 too", times),
@@ -26,20 +23,11 @@ const RULES: &[Rule] = &[
     root("chown gives owner and group, changes the ctime", chowns),
     root("a member may give a group, a stranger may not", chgrp),
     root("chown by an ordinary owner clears set-id bits", chown_clears),
-    root(
-        "writing and truncating by a stranger clears set-id bits",
-        write_clears,
-    ),
+    root("writing and truncating by a stranger clears set-id bits", write_clears),
     root("chmod by who is not in the group clears set-gid", chmod_clears),
-    root(
-        "a set-gid folder hands down its group, and the bit to folders",
-        setgid_folder,
-    ),
+    root("a set-gid folder hands down its group, and the bit to folders", setgid_folder),
     root("in a sticky folder only owners remove and rename", sticky),
-    root(
-        "explicit times need the owner, now needs permission to write",
-        foreign_times,
-    ),
+    root("explicit times need the owner, now needs permission to write", foreign_times),
 ];
 
 #[test]
@@ -84,12 +72,7 @@ fn ftruncates(folder: &Path) {
 fn truncate_refuses(folder: &Path) {
     let truncated = rustix::fs::open(folder, rustix::fs::OFlags::WRONLY, Mode::empty());
     assert_eq!(truncated.err(), Some(Errno::ISDIR));
-    let f = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(folder.join("a"))
-        .unwrap();
+    let f = OpenOptions::new().write(true).create(true).truncate(true).open(folder.join("a")).unwrap();
     assert_eq!(rustix::fs::ftruncate(&f, u64::MAX), Err(Errno::INVAL));
 }
 
@@ -103,28 +86,17 @@ fn writes(folder: &Path) {
 }
 
 fn spec(secs: i64, nanos: i64) -> Timespec {
-    Timespec {
-        tv_sec: secs,
-        tv_nsec: nanos,
-    }
+    Timespec { tv_sec: secs, tv_nsec: nanos }
 }
 
 fn set_times(path: &Path, atime: Timespec, mtime: Timespec) -> rustix::io::Result<()> {
-    let times = Timestamps {
-        last_access: atime,
-        last_modification: mtime,
-    };
+    let times = Timestamps { last_access: atime, last_modification: mtime };
     utimensat(CWD, path, &times, AtFlags::SYMLINK_NOFOLLOW)
 }
 
 fn times(folder: &Path) {
     let a = file(folder, "a", "");
-    for (secs, nanos) in [
-        (0, 1),
-        (1_700_000_000, 123_456_789),
-        (-1, 999_999_999),
-        (-86_400, 0),
-    ] {
+    for (secs, nanos) in [(0, 1), (1_700_000_000, 123_456_789), (-1, 999_999_999), (-86_400, 0)] {
         changes_ctime(&a, || set_times(&a, spec(7, 8), spec(secs, nanos)).unwrap());
         let s = stat(&a);
         assert_eq!((s.st_mtime as i64, s.st_mtime_nsec as i64), (secs, nanos));
@@ -171,9 +143,7 @@ fn owner(path: &Path) -> (u32, u32) {
 
 fn chowns(folder: &Path) {
     let (a, l) = (file(folder, "a", ""), folder.join("l"));
-    changes(&[(&a, false)], || {
-        chown(&a, Some(SOMEBODY), Some(ANOTHER)).unwrap()
-    });
+    changes(&[(&a, false)], || chown(&a, Some(SOMEBODY), Some(ANOTHER)).unwrap());
     assert_eq!(owner(&a), (SOMEBODY, ANOTHER));
     chown(&a, None, Some(7)).unwrap();
     assert_eq!(owner(&a), (SOMEBODY, 7));
@@ -237,12 +207,7 @@ fn setgid_folder(folder: &Path) {
     act_as(SOMEBODY, || {
         file(folder, "a", "");
         std::fs::create_dir(folder.join("d")).unwrap();
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o2770)
-            .open(folder.join("g"))
-            .unwrap();
+        OpenOptions::new().write(true).create_new(true).mode(0o2770).open(folder.join("g")).unwrap();
     });
     assert_eq!(owner(&folder.join("a")), (SOMEBODY, ANOTHER));
     assert_eq!(owner(&folder.join("d")), (SOMEBODY, ANOTHER));
@@ -259,10 +224,7 @@ fn sticky(folder: &Path) {
         file(folder, "c", "");
         assert_eq!(rustix::fs::rename(folder.join("c"), &a), Err(Errno::PERM));
     });
-    assert!(matches!(
-        act_as(ANOTHER, || rustix::fs::unlink(folder.join("c"))),
-        Err(Errno::PERM)
-    ));
+    assert!(matches!(act_as(ANOTHER, || rustix::fs::unlink(folder.join("c"))), Err(Errno::PERM)));
     assert_eq!(act_as(SOMEBODY, || rustix::fs::unlink(folder.join("c"))), Ok(()));
 }
 
@@ -270,10 +232,7 @@ fn foreign_times(folder: &Path) {
     let a = file(folder, "a", "");
     chmod(&a, 0o666);
     let (explicit, now) = (spec(7, 0), spec(0, UTIME_NOW.into()));
-    assert_eq!(
-        act_as(SOMEBODY, || set_times(&a, explicit, explicit)),
-        Err(Errno::PERM)
-    );
+    assert_eq!(act_as(SOMEBODY, || set_times(&a, explicit, explicit)), Err(Errno::PERM));
     assert_eq!(act_as(SOMEBODY, || set_times(&a, now, now)), Ok(()));
     chmod(&a, 0o644);
     assert_eq!(act_as(SOMEBODY, || set_times(&a, now, now)), Err(Errno::ACCESS));

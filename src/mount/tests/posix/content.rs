@@ -36,12 +36,7 @@ fn in_the_mount() {
 }
 
 fn fresh(folder: &Path, name: &str) -> File {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create_new(true)
-        .open(folder.join(name))
-        .unwrap()
+    OpenOptions::new().read(true).write(true).create_new(true).open(folder.join(name)).unwrap()
 }
 
 /// Against a model in memory, from a fixed seed.
@@ -104,13 +99,7 @@ fn allocates(folder: &Path) {
     fallocate(&f, FallocateFlags::KEEP_SIZE, 0, 200_000).unwrap();
     assert_eq!(size(), 100_000);
     f.write_all_at(&[1; 100_000], 0).unwrap();
-    fallocate(
-        &f,
-        FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE,
-        10_000,
-        20_000,
-    )
-    .unwrap();
+    fallocate(&f, FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE, 10_000, 20_000).unwrap();
     let mut expected = vec![1; 100_000];
     expected[10_000..30_000].fill(0);
     assert!(std::fs::read(folder.join("a")).unwrap() == expected);
@@ -130,10 +119,7 @@ fn allocate_refuses(folder: &Path) {
     assert_eq!(fallocate(&f, FallocateFlags::empty(), 0, 0), Err(Errno::INVAL));
     assert!(fallocate(&f, FallocateFlags::PUNCH_HOLE, 0, 1).is_err());
     let reading = File::open(folder.join("a")).unwrap();
-    assert_eq!(
-        fallocate(&reading, FallocateFlags::empty(), 0, 1),
-        Err(Errno::BADF)
-    );
+    assert_eq!(fallocate(&reading, FallocateFlags::empty(), 0, 1), Err(Errno::BADF));
 }
 
 const PAGE: usize = 4096;
@@ -164,10 +150,7 @@ fn maps(folder: &Path) {
         assert_eq!(&read, b"by map");
     });
     let all = std::fs::read(folder.join("a")).unwrap();
-    assert_eq!(
-        (&all[10..18], &all[PAGE..PAGE + 6]),
-        (&b"by write"[..], &b"by map"[..])
-    );
+    assert_eq!((&all[10..18], &all[PAGE..PAGE + 6]), (&b"by write"[..], &b"by map"[..]));
 }
 
 fn private_map(folder: &Path) {
@@ -208,9 +191,7 @@ fn syncs(folder: &Path) {
 }
 
 fn large(folder: &Path) {
-    let block: Vec<u8> = (0..3_000_000_u32)
-        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
-        .collect();
+    let block: Vec<u8> = (0..3_000_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
     let mut f = fresh(folder, "a");
     for _ in 0..5 {
         f.write_all(&block).unwrap();

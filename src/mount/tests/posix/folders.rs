@@ -81,11 +81,7 @@ fn kinds(folder: &Path) {
             "p" => FileType::Fifo,
             _ => continue,
         };
-        assert_eq!(
-            (kind, inode),
-            (expected, stat(&folder.join(&name)).st_ino),
-            "{name}"
-        );
+        assert_eq!((kind, inode), (expected, stat(&folder.join(&name)).st_ino), "{name}");
     }
 }
 

@@ -49,10 +49,7 @@ fn flocks(folder: &Path) {
     assert_eq!(try_two(FlockOperation::NonBlockingLockShared), Err(Errno::AGAIN));
     flock(&one, FlockOperation::LockShared).unwrap();
     assert_eq!(try_two(FlockOperation::NonBlockingLockShared), Ok(()));
-    assert_eq!(
-        try_two(FlockOperation::NonBlockingLockExclusive),
-        Err(Errno::AGAIN)
-    );
+    assert_eq!(try_two(FlockOperation::NonBlockingLockExclusive), Err(Errno::AGAIN));
     drop(one);
     assert_eq!(try_two(FlockOperation::NonBlockingLockExclusive), Ok(()));
 }

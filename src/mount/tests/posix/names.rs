@@ -16,10 +16,7 @@ const RULES: &[Rule] = &[
     rule("unlink takes the name, changes folder and other links", unlinks),
     rule("unlink refuses folders, rmdir refuses files", wrong_kind),
     rule("rmdir refuses what is not empty, and `.`", not_empty),
-    rule(
-        "mkdir makes two links and one more for the folder above",
-        makes_folder,
-    ),
+    rule("mkdir makes two links and one more for the folder above", makes_folder),
     rule("rename replaces a file and keeps its own inode", rename_over_file),
     rule("rename replaces an empty folder only", rename_over_folder),
     rule("rename between links of one file does nothing", rename_same),
@@ -78,16 +75,11 @@ fn not_empty(folder: &Path) {
 
 fn makes_folder(folder: &Path) {
     let links = stat(folder).st_nlink;
-    changes(&[(folder, true)], || {
-        mkdir(folder.join("d"), Mode::from_raw_mode(0o750)).unwrap()
-    });
+    changes(&[(folder, true)], || mkdir(folder.join("d"), Mode::from_raw_mode(0o750)).unwrap());
     assert_eq!(mkdir(folder.join("d"), Mode::RWXU), Err(Errno::EXIST));
     assert_eq!(mode(&folder.join("d")), 0o750);
     if links >= 2 {
-        assert_eq!(
-            (stat(&folder.join("d")).st_nlink, stat(folder).st_nlink),
-            (2, links + 1)
-        );
+        assert_eq!((stat(&folder.join("d")).st_nlink, stat(folder).st_nlink), (2, links + 1));
     }
 }
 
@@ -95,10 +87,7 @@ fn rename_over_file(folder: &Path) {
     let (a, b) = (file(folder, "a", "new"), file(folder, "b", "old"));
     let inode = stat(&a).st_ino;
     changes(&[(folder, true)], || std::fs::rename(&a, &b).unwrap());
-    assert_eq!(
-        (stat(&b).st_ino, text(&b).as_str(), a.exists()),
-        (inode, "new", false)
-    );
+    assert_eq!((stat(&b).st_ino, text(&b).as_str(), a.exists()), (inode, "new", false));
 }
 
 fn rename_over_folder(folder: &Path) {
@@ -129,9 +118,7 @@ fn rename_folder(folder: &Path) {
     mkdir(&b, Mode::RWXU).unwrap();
     mkdir(a.join("d"), Mode::RWXU).unwrap();
     let before = (stat(&a).st_nlink, stat(&b).st_nlink);
-    changes(&[(&a, true), (&b, true)], || {
-        std::fs::rename(a.join("d"), b.join("e")).unwrap()
-    });
+    changes(&[(&a, true), (&b, true)], || std::fs::rename(a.join("d"), b.join("e")).unwrap());
     if before == (3, 2) {
         assert_eq!((stat(&a).st_nlink, stat(&b).st_nlink), (2, 3));
     }
@@ -176,13 +163,8 @@ fn whiteout(folder: &Path) {
 
 fn hard_links(folder: &Path) {
     let (a, b) = (file(folder, "a", "one"), folder.join("b"));
-    changes(&[(folder, true), (&a, false)], || {
-        std::fs::hard_link(&a, &b).unwrap()
-    });
-    assert_eq!(
-        std::fs::hard_link(&a, &b).unwrap_err().kind(),
-        std::io::ErrorKind::AlreadyExists
-    );
+    changes(&[(folder, true), (&a, false)], || std::fs::hard_link(&a, &b).unwrap());
+    assert_eq!(std::fs::hard_link(&a, &b).unwrap_err().kind(), std::io::ErrorKind::AlreadyExists);
     std::fs::write(&b, "other").unwrap();
     chmod(&b, 0o600);
     assert_eq!((text(&a).as_str(), mode(&a)), ("other", 0o600));
@@ -200,10 +182,7 @@ fn link_to_folder(folder: &Path) {
 
 fn symlinks(folder: &Path) {
     let long = "x/".repeat(2047);
-    for (n, target) in ["a", "../b", "/ab so lute", long.as_str()]
-        .into_iter()
-        .enumerate()
-    {
+    for (n, target) in ["a", "../b", "/ab so lute", long.as_str()].into_iter().enumerate() {
         let link = folder.join(n.to_string());
         symlink(target, &link).unwrap();
         assert_eq!(std::fs::read_link(&link).unwrap(), Path::new(target));
@@ -211,10 +190,7 @@ fn symlinks(folder: &Path) {
         assert_eq!(kind(&link), FileType::Symlink);
     }
     assert_eq!(rustix::fs::symlink("a", folder.join("0")), Err(Errno::EXIST));
-    assert_eq!(
-        rustix::fs::readlink(file(folder, "f", ""), Vec::new()),
-        Err(Errno::INVAL)
-    );
+    assert_eq!(rustix::fs::readlink(file(folder, "f", ""), Vec::new()), Err(Errno::INVAL));
 }
 
 fn circle(folder: &Path) {
@@ -236,28 +212,18 @@ fn long_names(folder: &Path) {
     assert_eq!(rustix::fs::rename(&longest, &longer), Err(too_long));
     assert_eq!(rustix::fs::rename(&longer, &longest), Err(too_long));
     assert_eq!(rustix::fs::symlink("a", &longer), Err(too_long));
-    assert_eq!(
-        linkat(CWD, &longest, CWD, &longer, AtFlags::empty()),
-        Err(too_long)
-    );
+    assert_eq!(linkat(CWD, &longest, CWD, &longer, AtFlags::empty()), Err(too_long));
     assert_eq!(text(&longest), "x");
 }
 
 fn odd_names(folder: &Path) {
-    let names: [&[u8]; 5] = [
-        b"\xff\xfe",
-        b"new\nline",
-        b"back\\slash",
-        "ä".as_bytes(),
-        "a\u{308}".as_bytes(),
-    ];
+    let names: [&[u8]; 5] =
+        [b"\xff\xfe", b"new\nline", b"back\\slash", "ä".as_bytes(), "a\u{308}".as_bytes()];
     for name in names {
         std::fs::write(folder.join(OsStr::from_bytes(name)), name).unwrap();
     }
-    let mut found: Vec<Vec<u8>> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|e| e.unwrap().file_name().as_bytes().to_vec())
-        .collect();
+    let mut found: Vec<Vec<u8>> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().as_bytes().to_vec()).collect();
     let mut expected: Vec<Vec<u8>> = names.iter().map(|n| n.to_vec()).collect();
     found.sort();
     expected.sort();

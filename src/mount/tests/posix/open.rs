@@ -11,35 +11,20 @@ use rustix::io::Errno;
 use crate::rule::*;
 
 const RULES: &[Rule] = &[
-    rule(
-        "O_CREAT makes an empty file with the mode less the umask",
-        creates,
-    ),
-    rule(
-        "O_CREAT on what exists opens it and keeps mode and content",
-        creates_again,
-    ),
-    rule(
-        "O_EXCL refuses what exists, links that lead nowhere too",
-        exclusive,
-    ),
+    rule("O_CREAT makes an empty file with the mode less the umask", creates),
+    rule("O_CREAT on what exists opens it and keeps mode and content", creates_again),
+    rule("O_EXCL refuses what exists, links that lead nowhere too", exclusive),
     rule("O_TRUNC empties and changes the times", truncates),
     rule("O_APPEND writes at the end, whatever the offset", appends),
     rule("O_APPEND of two descriptors never overwrites", appends_twice),
     rule("O_DIRECTORY and O_NOFOLLOW refuse the wrong kind", wrong_kind),
     rule("a folder cannot be opened for writing", folder_for_writing),
-    rule(
-        "what is missing and what lies below a file have their errors",
-        missing,
-    ),
+    rule("what is missing and what lies below a file have their errors", missing),
     rule("an unlinked file lives until it is closed", unlinked),
     rule("a file replaced by rename lives until it is closed", replaced),
     rule("a descriptor for reading only cannot write", read_only),
     root("modes are checked for those who are not root", permissions),
-    root(
-        "a file made without permission to write can be written by its maker",
-        unwritable,
-    ),
+    root("a file made without permission to write can be written by its maker", unwritable),
 ];
 
 #[test]
@@ -54,12 +39,8 @@ fn in_the_mount() {
 
 fn creates(folder: &Path) {
     changes(&[(folder, true)], || {
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o7777)
-            .open(folder.join("a"))
-            .unwrap();
+        let file =
+            OpenOptions::new().write(true).create_new(true).mode(0o7777).open(folder.join("a")).unwrap();
         assert_eq!(file.metadata().unwrap().len(), 0);
     });
     let s = stat(&folder.join("a"));
@@ -69,12 +50,7 @@ fn creates(folder: &Path) {
 fn creates_again(folder: &Path) {
     let path = file(folder, "a", "content");
     chmod(&path, 0o640);
-    let options = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o777)
-        .clone();
+    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o777).clone();
     options.open(&path).unwrap();
     assert_eq!((mode(&path), text(&path).as_str()), (0o640, "content"));
 }
@@ -196,19 +172,13 @@ fn permissions(folder: &Path) {
     assert_eq!(act_as(SOMEBODY, || open(OFlags::RDONLY)), Some(Errno::ACCESS));
     chmod(folder, 0o755);
     let flags = OFlags::CREATE | OFlags::WRONLY;
-    let made = act_as(SOMEBODY, || {
-        rustix::fs::open(folder.join("b"), flags, Mode::RWXU).err()
-    });
+    let made = act_as(SOMEBODY, || rustix::fs::open(folder.join("b"), flags, Mode::RWXU).err());
     assert_eq!(made, Some(Errno::ACCESS));
 }
 
 fn unwritable(folder: &Path) {
     let written = act_as(SOMEBODY, || {
-        let mut f = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o400)
-            .open(folder.join("a"))?;
+        let mut f = OpenOptions::new().write(true).create_new(true).mode(0o400).open(folder.join("a"))?;
         f.write_all(b"content")?;
         f.set_len(4)
     });

@@ -34,12 +34,7 @@ impl Served {
         let place = folder.path().join("mount");
         let engine = engine(folder.path(), &place);
         let mount = Mount::start(engine.fileops.clone(), options(&place)).unwrap();
-        Some(Served {
-            mount: Some(mount),
-            engine,
-            place,
-            _folder: folder,
-        })
+        Some(Served { mount: Some(mount), engine, place, _folder: folder })
     }
 
     pub fn place(&self) -> &Path {
@@ -92,10 +87,7 @@ fn engine(folder: &Path, place: &Path) -> Engine {
         store: folder.join("store"),
         boot_id: [7; 16],
         owner: None,
-        default_owner: (
-            rustix::process::geteuid().as_raw(),
-            rustix::process::getegid().as_raw(),
-        ),
+        default_owner: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
         mount: Some(place.to_owned()),
     };
     let world: Arc<dyn World> = Arc::new(RealWorld::new());

@@ -52,11 +52,7 @@ impl Remote for EmptyServer {
     }
 
     async fn list(&self, folder: &LocPath) -> Result<Listing, RemoteError> {
-        if folder.is_root() {
-            Ok(Listing::default())
-        } else {
-            Err(RemoteError::NotFound)
-        }
+        if folder.is_root() { Ok(Listing::default()) } else { Err(RemoteError::NotFound) }
     }
 
     async fn stat(&self, path: &LocPath) -> Result<Meta, RemoteError> {

@@ -16,10 +16,7 @@ pub struct RealWorld {
 
 impl RealWorld {
     pub fn new() -> RealWorld {
-        RealWorld {
-            started: Instant::now(),
-            pool: ThreadPool::new().unwrap(),
-        }
+        RealWorld { started: Instant::now(), pool: ThreadPool::new().unwrap() }
     }
 }
 

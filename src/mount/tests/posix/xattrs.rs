@@ -15,10 +15,7 @@ const RULES: &[Rule] = &[
     rule("values may be empty and hold any byte", any_value),
     ours("other name spaces are not supported", other_spaces),
     ours("security.capability is answered, often", capability),
-    ours(
-        "our own attributes can be read, not listed, not set",
-        virtual_ones,
-    ),
+    ours("our own attributes can be read, not listed, not set", virtual_ones),
 ];
 
 #[test]

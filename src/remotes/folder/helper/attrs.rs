@@ -57,11 +57,7 @@ fn change(place: &Place, fd: &OwnedFd, set: &WireSet) -> Result<(), Failure> {
     if let (Some(mtime), true) = (set.mtime, Place::is(&place.set_times)) {
         rustix::fs::utimensat(CWD, &path, &timestamps(mtime), AtFlags::empty()).map_err(errno::failure)?;
     }
-    match rustix::fs::open(
-        &path,
-        OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC,
-        Mode::empty(),
-    ) {
+    match rustix::fs::open(&path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC, Mode::empty()) {
         Ok(readable) => place::sync(&readable),
         // A file that may not be read: its attributes come to disk when the system likes.
         Err(Errno::ACCESS | Errno::PERM) => Ok(()),

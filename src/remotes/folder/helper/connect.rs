@@ -14,14 +14,8 @@ use crate::folder::protocol::{Connected, Failure, Hello};
 pub fn connect(hello: &Hello) -> Result<(Arc<Place>, Connected), Failure> {
     let path = PathBuf::from(std::ffi::OsString::from_vec(hello.root.clone()));
     let identity = identify(&path, hello)?;
-    let elsewhere = hello
-        .known
-        .as_ref()
-        .is_some_and(|known| !known.same_place(&identity))
-        || hello
-            .expected
-            .as_ref()
-            .is_some_and(|expected| *expected != identity.to_text());
+    let elsewhere = hello.known.as_ref().is_some_and(|known| !known.same_place(&identity))
+        || hello.expected.as_ref().is_some_and(|expected| *expected != identity.to_text());
     if elsewhere {
         return Err(Failure::Gone(format!(
             "the folder {} is not mounted, or something else is mounted there",
@@ -29,22 +23,10 @@ pub fn connect(hello: &Hello) -> Result<(Arc<Place>, Connected), Failure> {
         )));
     }
     let fs = fstype::known(&identity.fs_type);
-    let mut place = Place::new(
-        path,
-        hello.owner.clone(),
-        identity.clone(),
-        fs,
-        hello.pretend.clone(),
-    );
+    let mut place = Place::new(path, hello.owner.clone(), identity.clone(), fs, hello.pretend.clone());
     let capabilities = probe::run(&place)?;
     place.step = capabilities.time_step;
-    Ok((
-        Arc::new(place),
-        Connected {
-            capabilities,
-            identity,
-        },
-    ))
+    Ok((Arc::new(place), Connected { capabilities, identity }))
 }
 
 fn identify(path: &std::path::Path, hello: &Hello) -> Result<Identity, Failure> {
@@ -52,11 +34,8 @@ fn identify(path: &std::path::Path, hello: &Hello) -> Result<Identity, Failure> 
     let stat = stat_fd(&root).map_err(|e| gone(path, e))?;
     let numbers = rustix::fs::fstatvfs(&root).map_err(|e| gone(path, e))?;
     let has_id = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
-    let mount = mountinfo::find(
-        has_id.then_some(stat.stx_mnt_id),
-        (stat.stx_dev_major, stat.stx_dev_minor),
-    )
-    .map_err(|e| gone(path, e))?;
+    let mount = mountinfo::find(has_id.then_some(stat.stx_mnt_id), (stat.stx_dev_major, stat.stx_dev_minor))
+        .map_err(|e| gone(path, e))?;
     let (fs_type, source) = mount.map(|m| (m.fs_type, m.source)).unwrap_or_default();
     let fs_type = hello.pretend.fs_type.clone().unwrap_or(fs_type);
     Ok(Identity {

@@ -59,10 +59,7 @@ pub fn naming(errno: Errno) -> Failure {
 
 /// Whether a call says that the file system does not have it at all.
 pub fn lacks(errno: Errno) -> bool {
-    matches!(
-        errno,
-        Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY
-    )
+    matches!(errno, Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP | Errno::NOTTY)
 }
 
 #[cfg(test)]

@@ -30,12 +30,7 @@ pub struct FsType {
 const NANO: Duration = Duration::from_nanos(1);
 const SECOND: Duration = Duration::from_secs(1);
 
-const ALL: Keeps = Keeps {
-    ino: true,
-    ctime: true,
-    step: NANO,
-    mode: false,
-};
+const ALL: Keeps = Keeps { ino: true, ctime: true, step: NANO, mode: false };
 const CACHED: &str =
     "Changes by others are seen only when this computer's cache of the mounted folder expires.";
 const NO_CTIME: &str = "A change by others that keeps size and time of a file can go unseen.";
@@ -43,19 +38,11 @@ const SECONDS: &str =
     "A change by others within the same second that keeps the size of a file can go unseen.";
 
 const fn local(keeps: Keeps, caveat: &'static str) -> FsType {
-    FsType {
-        keeps,
-        local: true,
-        caveat,
-    }
+    FsType { keeps, local: true, caveat }
 }
 
 const fn network(keeps: Keeps, caveat: &'static str) -> FsType {
-    FsType {
-        keeps,
-        local: false,
-        caveat,
-    }
+    FsType { keeps, local: false, caveat }
 }
 
 /// By the name in `/proc/self/mountinfo`.
@@ -65,44 +52,17 @@ pub fn known(name: &str) -> FsType {
         | "nilfs2" | "ntfs3" | "fuseblk" | "erofs" | "squashfs" | "ecryptfs" => local(ALL, ""),
         "ext2" | "ext3" | "reiserfs" | "hfsplus" => local(Keeps { step: SECOND, ..ALL }, SECONDS),
         // Their inode numbers are made up by the kernel and forgotten.
-        "vfat" | "msdos" | "exfat" => local(
-            Keeps {
-                ino: false,
-                ctime: false,
-                step: Duration::from_secs(2),
-                mode: false,
-            },
-            SECONDS,
-        ),
+        "vfat" | "msdos" | "exfat" => {
+            local(Keeps { ino: false, ctime: false, step: Duration::from_secs(2), mode: false }, SECONDS)
+        }
         "nfs" | "nfs4" | "ceph" | "fuse.ceph" | "fuse.ceph-fuse" | "virtiofs" | "9p" | "lustre" | "gfs2"
         | "ocfs2" | "glusterfs" | "fuse.glusterfs" => network(ALL, CACHED),
         "cifs" | "smb3" | "smbfs" => network(Keeps { ctime: false, ..ALL }, NO_CTIME),
-        "afs" | "fuse.afs" | "fuse.afsd" => network(
-            Keeps {
-                ctime: false,
-                step: SECOND,
-                ..ALL
-            },
-            SECONDS,
-        ),
-        "fuse.sshfs" => network(
-            Keeps {
-                ino: false,
-                ctime: false,
-                step: SECOND,
-                mode: true,
-            },
-            SECONDS,
-        ),
-        _ if name.starts_with("fuse") => network(
-            Keeps {
-                ino: false,
-                ctime: false,
-                step: NANO,
-                mode: false,
-            },
-            NO_CTIME,
-        ),
+        "afs" | "fuse.afs" | "fuse.afsd" => network(Keeps { ctime: false, step: SECOND, ..ALL }, SECONDS),
+        "fuse.sshfs" => network(Keeps { ino: false, ctime: false, step: SECOND, mode: true }, SECONDS),
+        _ if name.starts_with("fuse") => {
+            network(Keeps { ino: false, ctime: false, step: NANO, mode: false }, NO_CTIME)
+        }
         _ => network(Keeps { ctime: false, ..ALL }, NO_CTIME),
     }
 }

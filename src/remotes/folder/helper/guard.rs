@@ -19,11 +19,7 @@ pub fn look(place: &Place, folder: &OwnedFd, name: &CStr) -> Result<Token, Failu
 /// `Changed` unless exactly this version is at the name.
 pub fn is(place: &Place, folder: &OwnedFd, name: &CStr, version: &Version) -> Result<Token, Failure> {
     let now = look(place, folder, name)?;
-    if now.version() == *version {
-        Ok(now)
-    } else {
-        Err(changed(place, folder, name))
-    }
+    if now.version() == *version { Ok(now) } else { Err(changed(place, folder, name)) }
 }
 
 /// `Changed` where anything is at the name.

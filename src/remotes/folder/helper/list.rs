@@ -42,9 +42,7 @@ impl Names {
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &CStr> {
-        self.bytes
-            .split_inclusive(|&b| b == 0)
-            .filter_map(|n| CStr::from_bytes_with_nul(n).ok())
+        self.bytes.split_inclusive(|&b| b == 0).filter_map(|n| CStr::from_bytes_with_nul(n).ok())
     }
 }
 
@@ -60,11 +58,7 @@ pub fn names(folder: &OwnedFd) -> Result<Names, Failure> {
     loop {
         tries += 1;
         let fd = place::readable(folder).map_err(errno::failure)?;
-        let stamp = || {
-            stat_fd(&fd)
-                .map(|s| (time(s.stx_mtime), time(s.stx_ctime)))
-                .map_err(errno::failure)
-        };
+        let stamp = || stat_fd(&fd).map(|s| (time(s.stx_mtime), time(s.stx_ctime))).map_err(errno::failure);
         let before = stamp()?;
         let found = read_names(&fd)?;
         if tries == TRIES || before == stamp()? {
@@ -82,9 +76,7 @@ fn read_names(fd: &OwnedFd) -> Result<Names, Failure> {
             Ok(entry) => match entry.file_name().to_bytes() {
                 b"." | b".." => {}
                 _ if found.count == MAX_NAMES => {
-                    return Err(Failure::Io(format!(
-                        "the folder holds more than {MAX_NAMES} names"
-                    )));
+                    return Err(Failure::Io(format!("the folder holds more than {MAX_NAMES} names")));
                 }
                 _ => found.push(entry.file_name()),
             },
@@ -150,15 +142,11 @@ pub fn list(
 impl Run {
     fn part(&self, names: &Names) {
         if let Err(e) = self.look(names) {
-            self.failure
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .get_or_insert(e);
+            self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(e);
         }
         if self.parts_left.fetch_sub(1, Ordering::AcqRel) == 1 {
             let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
-            self.output
-                .send(self.id, &failure.map_or(Answer::Done, Answer::Failed));
+            self.output.send(self.id, &failure.map_or(Answer::Done, Answer::Failed));
         }
     }
 
@@ -210,10 +198,7 @@ fn sentence(failure: Failure) -> Result<String, Failure> {
 pub fn leftovers(place: &Place, path: &LocPath) -> Result<Vec<(Name, Meta)>, Failure> {
     let folder = place.folder(path)?;
     let mut found = Vec::new();
-    for name in names(&folder)?
-        .iter()
-        .filter(|n| temp::is_ours(place, n.to_bytes()))
-    {
+    for name in names(&folder)?.iter().filter(|n| temp::is_ours(place, n.to_bytes())) {
         match entry(place, &folder, name) {
             Ok(entry) => found.push(entry),
             Err(Failure::NotFound) => {}

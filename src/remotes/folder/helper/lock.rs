@@ -13,16 +13,8 @@ use crate::folder::protocol::Failure;
 /// Held until the process ends; never unlocked by hand.
 pub fn acquire(dir: &Path, root: &[u8], owner: &str, wait: Duration) -> Result<File, Failure> {
     let cannot = |e: std::io::Error| Failure::Io(format!("the lock in {} cannot be had: {e}", dir.display()));
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(dir)
-        .map_err(cannot)?;
-    let name = blake3::Hasher::new()
-        .update(owner.as_bytes())
-        .update(b"\0")
-        .update(root)
-        .finalize();
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(cannot)?;
+    let name = blake3::Hasher::new().update(owner.as_bytes()).update(b"\0").update(root).finalize();
     let path = dir.join(format!("helper-{}.lock", &name.to_hex()[..24]));
     let file = OpenOptions::new()
         .write(true)

@@ -107,11 +107,7 @@ pub fn token(place: &Place, folder: &OwnedFd, name: &CStr, stat: &Statx) -> Resu
     } else {
         None
     };
-    Ok(Token::new(
-        stat,
-        &place.fs.keeps,
-        target.as_ref().map(|t| t.to_bytes()),
-    ))
+    Ok(Token::new(stat, &place.fs.keeps, target.as_ref().map(|t| t.to_bytes())))
 }
 
 pub fn special(bits: u32) -> &'static str {

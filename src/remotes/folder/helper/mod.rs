@@ -122,18 +122,17 @@ impl Helper {
             _ => {}
         }
         let helper = self.clone();
-        self.pool
-            .push(move || match helper.clone().answer(id, ask, payload) {
-                Ok(Some(answer)) => helper.output.send(id, &answer),
-                Ok(None) => {}
-                Err(failure) => {
-                    let failure = match helper.place() {
-                        Ok(place) => place.judge(failure),
-                        Err(_) => failure,
-                    };
-                    helper.output.send(id, &Answer::Failed(failure));
-                }
-            });
+        self.pool.push(move || match helper.clone().answer(id, ask, payload) {
+            Ok(Some(answer)) => helper.output.send(id, &answer),
+            Ok(None) => {}
+            Err(failure) => {
+                let failure = match helper.place() {
+                    Ok(place) => place.judge(failure),
+                    Err(_) => failure,
+                };
+                helper.output.send(id, &Answer::Failed(failure));
+            }
+        });
     }
 
     /// Makes no call that could hang.
@@ -147,12 +146,7 @@ impl Helper {
                 passed = Duration::ZERO;
                 let slowest = self.pool.tick();
                 if self.pool.is_busy() {
-                    self.output.send(
-                        0,
-                        &Answer::Beat {
-                            stuck: slowest >= TICKS,
-                        },
-                    );
+                    self.output.send(0, &Answer::Beat { stuck: slowest >= TICKS });
                 }
             }
             if let Some(place) = self.place.try_read().ok().and_then(|p| p.clone()) {
@@ -163,9 +157,7 @@ impl Helper {
 
     fn place(&self) -> Result<Arc<Place>, Failure> {
         let place = self.place.read().unwrap_or_else(PoisonError::into_inner);
-        place
-            .clone()
-            .ok_or_else(|| Failure::Gone("the folder is not connected".into()))
+        place.clone().ok_or_else(|| Failure::Gone("the folder is not connected".into()))
     }
 
     fn connect(&self, hello: &Hello) -> Result<Answer, Failure> {
@@ -195,18 +187,8 @@ impl Helper {
                 return Ok(None);
             }
             Ask::Stat { path } => meta(stat(&place, &path)?),
-            Ask::Read {
-                path,
-                version,
-                offset,
-                len,
-            } => {
-                let range = read::Range {
-                    path: &path,
-                    version: &version,
-                    offset,
-                    len,
-                };
+            Ask::Read { path, version, offset, len } => {
+                let range = read::Range { path: &path, version: &version, offset, len };
                 read::read(&place, &self.output, id, &range)?;
                 Answer::Done
             }
@@ -240,11 +222,9 @@ impl Helper {
             }
             Ask::CreateFolder { path, meta: wanted } => meta(names::create_folder(&place, &path, &wanted)?),
             Ask::CreateSymlink { path, target } => meta(names::create_symlink(&place, &path, &target)?),
-            Ask::CreateLink {
-                existing,
-                version,
-                path,
-            } => meta(names::create_link(&place, &existing, &version, &path)?),
+            Ask::CreateLink { existing, version, path } => {
+                meta(names::create_link(&place, &existing, &version, &path)?)
+            }
             Ask::RemoveFile { path, version } => {
                 names::remove_file(&place, &path, &version)?;
                 Answer::Done
@@ -255,10 +235,9 @@ impl Helper {
             }
             Ask::Rename { from, version, to } => meta(names::rename(&place, &from, version.as_ref(), &to)?),
             Ask::SetMeta { path, version, set } => meta(attrs::set(&place, &path, version.as_ref(), &set)?),
-            Ask::Leftovers { folder } => Answer::Entries {
-                entries: list::leftovers(&place, &folder)?,
-                refused: Vec::new(),
-            },
+            Ask::Leftovers { folder } => {
+                Answer::Entries { entries: list::leftovers(&place, &folder)?, refused: Vec::new() }
+            }
             Ask::Watch { folder } => self.watch(&place, id, &folder),
             Ask::Unwatch { watch } => {
                 if let Some(stop) = lock(&self.watches).remove(&watch) {
@@ -282,9 +261,8 @@ impl Helper {
         let stop = Arc::new(AtomicBool::new(false));
         lock(&self.watches).insert(id, stop.clone());
         let output = self.output.clone();
-        let started = std::thread::Builder::new()
-            .name("watch".into())
-            .spawn(move || watch.run(&output, id, &stop));
+        let started =
+            std::thread::Builder::new().name("watch".into()).spawn(move || watch.run(&output, id, &stop));
         Answer::Watching(started.is_ok())
     }
 }

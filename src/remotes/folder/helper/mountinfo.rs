@@ -46,10 +46,7 @@ mod tests {
         let line = b"36 35 98:0 /mnt1 /mnt2 rw,noatime master:1 - fuse.sshfs me@nas:/x rw,errors=continue";
         let mount = parse(line).unwrap();
         assert_eq!((mount.id, mount.dev), (36, (98, 0)));
-        assert_eq!(
-            (mount.fs_type.as_str(), mount.source.as_slice()),
-            ("fuse.sshfs", &b"me@nas:/x"[..])
-        );
+        assert_eq!((mount.fs_type.as_str(), mount.source.as_slice()), ("fuse.sshfs", &b"me@nas:/x"[..]));
         assert_eq!(parse(b""), None);
     }
 }

@@ -103,17 +103,11 @@ pub enum Refused {
 
 impl Replacement<'_> {
     fn spot(&self) -> Spot<'_> {
-        Spot {
-            folder: self.folder,
-            name: self.name,
-        }
+        Spot { folder: self.folder, name: self.name }
     }
 
     fn temp_spot(&self) -> Spot<'_> {
-        Spot {
-            folder: self.folder,
-            name: self.temp,
-        }
+        Spot { folder: self.folder, name: self.temp }
     }
 
     fn look(&self, name: &CStr) -> Result<Token, Failure> {
@@ -127,19 +121,9 @@ impl Replacement<'_> {
     /// Somebody's content lies at `kept`; what is at the path now is told with it.
     fn displaced(&self, kept: &CStr) -> Failure {
         match meta::of(self.place, self.folder, self.name, true) {
-            Ok(now) => Failure::Displaced {
-                kept: temp::to_name(kept),
-                now: Box::new(now),
-            },
+            Ok(now) => Failure::Displaced { kept: temp::to_name(kept), now: Box::new(now) },
             // The path was emptied meanwhile: back with it.
-            Err(_) => match no_replace(
-                self.place,
-                Spot {
-                    folder: self.folder,
-                    name: kept,
-                },
-                self.spot(),
-            ) {
+            Err(_) => match no_replace(self.place, Spot { folder: self.folder, name: kept }, self.spot()) {
                 Ok(()) => self.changed(),
                 Err(_) => Failure::Io(format!(
                     "what was on the server is kept under the name {}",
@@ -161,10 +145,7 @@ impl Replacement<'_> {
         }
         if Place::is(&self.place.hard_links) {
             let kept = temp::name(self.place, Holds::PerhapsTheirs).map_err(Refused::Clean)?;
-            let keep = Spot {
-                folder: self.folder,
-                name: &kept,
-            };
+            let keep = Spot { folder: self.folder, name: &kept };
             match link(self.spot(), keep) {
                 Ok(()) => return self.rename_over_kept(&kept),
                 Err(Errno::NOENT) => return Err(Refused::Clean(Failure::NotFound)),
@@ -202,10 +183,7 @@ impl Replacement<'_> {
     /// Without exchange: the old content has a second name by now, so a write into it is seen
     /// afterwards. Another file renamed to the path between the look and the rename is not.
     fn rename_over_kept(&self, kept: &CStr) -> Result<(), Refused> {
-        let keep = Spot {
-            folder: self.folder,
-            name: kept,
-        };
+        let keep = Spot { folder: self.folder, name: kept };
         if let Err(e) = self.look_again().and_then(|()| self.rename_over()) {
             let _ = unlink(keep);
             return Err(Refused::Clean(e));
@@ -223,11 +201,7 @@ impl Replacement<'_> {
 
     fn look_again(&self) -> Result<(), Failure> {
         let now = self.look(self.name)?;
-        if now.same_but_ctime(self.old) {
-            Ok(())
-        } else {
-            Err(self.changed())
-        }
+        if now.same_but_ctime(self.old) { Ok(()) } else { Err(self.changed()) }
     }
 
     fn rename_over(&self) -> Result<(), Failure> {
@@ -242,10 +216,7 @@ pub fn remove(place: &Place, spot: Spot<'_>, old: &Token) -> Result<(), Failure>
     place.gate("remove");
     if Place::is(&place.rename_flags) {
         let aside: CString = temp::name(place, Holds::PerhapsTheirs)?;
-        let to = Spot {
-            folder: spot.folder,
-            name: &aside,
-        };
+        let to = Spot { folder: spot.folder, name: &aside };
         let flags = RenameFlags::NOREPLACE;
         match rustix::fs::renameat_with(spot.folder, spot.name, to.folder, to.name, flags) {
             Ok(()) => {
@@ -259,10 +230,9 @@ pub fn remove(place: &Place, spot: Spot<'_>, old: &Token) -> Result<(), Failure>
                 };
                 return Err(match no_replace(place, to, spot) {
                     Ok(()) => failure.unwrap_or_else(|| guard::changed(place, spot.folder, spot.name)),
-                    Err(Failure::Changed(Some(now))) => Failure::Displaced {
-                        kept: temp::to_name(&aside),
-                        now,
-                    },
+                    Err(Failure::Changed(Some(now))) => {
+                        Failure::Displaced { kept: temp::to_name(&aside), now }
+                    }
                     Err(other) => other,
                 });
             }

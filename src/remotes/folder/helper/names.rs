@@ -46,10 +46,7 @@ pub fn create_symlink(place: &Place, path: &LocPath, target: &[u8]) -> Result<Me
     let made = match meta::of(place, &folder, &name, false) {
         // It takes such a link but does not let it be read: to us that is no link.
         Err(failure @ Failure::Forbidden(_)) => {
-            let _ = moves::unlink(Spot {
-                folder: &folder,
-                name: &name,
-            });
+            let _ = moves::unlink(Spot { folder: &folder, name: &name });
             return Err(failure);
         }
         other => other?,
@@ -80,10 +77,7 @@ pub fn create_link(
         Err(e) if errno::lacks(e) => return Err(Failure::Unsupported(Lacking::HardLinks)),
         other => other.map_err(errno::naming)?,
     }
-    let spot = Spot {
-        folder: &folder,
-        name: &name,
-    };
+    let spot = Spot { folder: &folder, name: &name };
     if !guard::look(place, &folder, &name)?.same_but_ctime(&old) {
         // Another file had come to the old path, and now has this name too: it keeps the first.
         let _ = moves::unlink(spot);
@@ -108,14 +102,7 @@ pub fn remove_file(place: &Place, path: &LocPath, version: &Version) -> Result<(
     if kind(&folder, &name)? == 0o040_000 {
         return Err(Failure::Forbidden("it is a folder".into()));
     }
-    moves::remove(
-        place,
-        Spot {
-            folder: &folder,
-            name: &name,
-        },
-        &old,
-    )?;
+    moves::remove(place, Spot { folder: &folder, name: &name }, &old)?;
     place::sync_folder(&folder)
 }
 
@@ -129,13 +116,7 @@ pub fn remove_folder(place: &Place, path: &LocPath) -> Result<(), Failure> {
     match rmdir() {
         Err(Errno::NOTEMPTY | Errno::EXIST) => {
             clear_leftovers(place, path)?;
-            rmdir().map_err(|e| {
-                if e == Errno::EXIST {
-                    Failure::NotEmpty
-                } else {
-                    errno::failure(e)
-                }
-            })?;
+            rmdir().map_err(|e| if e == Errno::EXIST { Failure::NotEmpty } else { errno::failure(e) })?;
         }
         Err(Errno::NOTDIR) => return Err(guard::changed(place, &folder, &name)),
         other => other.map_err(errno::failure)?,
@@ -148,18 +129,11 @@ pub fn remove_folder(place: &Place, path: &LocPath) -> Result<(), Failure> {
 fn clear_leftovers(place: &Place, path: &LocPath) -> Result<(), Failure> {
     let folder = place.folder(path)?;
     let names = list::names(&folder)?;
-    if names
-        .iter()
-        .any(|name| !temp::is_only_ours(place, name.to_bytes()))
-    {
+    if names.iter().any(|name| !temp::is_only_ours(place, name.to_bytes())) {
         return Err(Failure::NotEmpty);
     }
     for name in names.iter() {
-        moves::unlink(Spot {
-            folder: &folder,
-            name,
-        })
-        .map_err(errno::failure)?;
+        moves::unlink(Spot { folder: &folder, name }).map_err(errno::failure)?;
     }
     Ok(())
 }
@@ -177,14 +151,8 @@ pub fn rename(
         None => guard::look(place, &old_folder, &old_name)?,
     };
     place.gate("rename");
-    let first = Spot {
-        folder: &old_folder,
-        name: &old_name,
-    };
-    let second = Spot {
-        folder: &folder,
-        name: &name,
-    };
+    let first = Spot { folder: &old_folder, name: &old_name };
+    let second = Spot { folder: &folder, name: &name };
     moves::no_replace(place, first, second)?;
     match exactly(place, &folder, &name, &old) {
         Ok(now) => {

@@ -12,9 +12,7 @@ pub struct Output {
 
 impl Output {
     pub fn new(pipe: std::fs::File) -> Output {
-        Output {
-            pipe: Mutex::new(pipe),
-        }
+        Output { pipe: Mutex::new(pipe) }
     }
 
     pub fn send(&self, id: u64, answer: &Answer) {

@@ -80,10 +80,7 @@ impl Place {
     pub fn forget_root(&self, unless_fresh: bool) {
         // Whoever holds the lock is using it.
         if let Ok(mut cached) = self.root.try_lock()
-            && !(unless_fresh
-                && cached
-                    .as_ref()
-                    .is_some_and(|(_, seen)| seen.elapsed() < ROOT_FRESH))
+            && !(unless_fresh && cached.as_ref().is_some_and(|(_, seen)| seen.elapsed() < ROOT_FRESH))
         {
             *cached = None;
         }
@@ -96,10 +93,7 @@ impl Place {
         if dev(&stat) == self.identity.dev && same_ino {
             Ok(fd)
         } else {
-            Err(Failure::Gone(format!(
-                "the folder {} is not mounted any more",
-                self.root_path.display()
-            )))
+            Err(Failure::Gone(format!("the folder {} is not mounted any more", self.root_path.display())))
         }
     }
 
@@ -130,11 +124,7 @@ impl Place {
             }
             piece.extend_from_slice(name.as_bytes());
         }
-        if piece.is_empty() {
-            Ok(at)
-        } else {
-            Ok(Arc::new(open_below(&at, &piece).map_err(errno::failure)?))
-        }
+        if piece.is_empty() { Ok(at) } else { Ok(Arc::new(open_below(&at, &piece).map_err(errno::failure)?)) }
     }
 
     /// The folder that holds a path, and its name in it.
@@ -171,25 +161,18 @@ pub fn dev(stat: &Statx) -> u64 {
 }
 
 pub fn gone(root: &std::path::Path, errno: Errno) -> Failure {
-    Failure::Gone(format!(
-        "the folder {} cannot be reached: {}",
-        root.display(),
-        errno::text(errno)
-    ))
+    Failure::Gone(format!("the folder {} cannot be reached: {}", root.display(), errno::text(errno)))
 }
 
 /// The path is the person's own: links in it are followed.
 pub fn open_root(path: &std::path::Path) -> Result<OwnedFd, Failure> {
-    rustix::fs::open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
-    .map_err(|e| match e {
-        Errno::NOENT => Failure::Gone(format!("the folder {} is not there", path.display())),
-        Errno::NOTDIR => Failure::Gone(format!("{} is not a folder", path.display())),
-        Errno::ACCESS => Failure::Forbidden(errno::text(e)),
-        _ => gone(path, e),
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).map_err(|e| {
+        match e {
+            Errno::NOENT => Failure::Gone(format!("the folder {} is not there", path.display())),
+            Errno::NOTDIR => Failure::Gone(format!("{} is not a folder", path.display())),
+            Errno::ACCESS => Failure::Forbidden(errno::text(e)),
+            _ => gone(path, e),
+        }
     })
 }
 
@@ -204,12 +187,7 @@ fn open_below(at: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
         Err(Errno::NOSYS) => {
             let mut fd = None::<OwnedFd>;
             for name in path.split(|&b| b == b'/') {
-                fd = Some(rustix::fs::openat(
-                    fd.as_ref().unwrap_or(at),
-                    name,
-                    flags,
-                    Mode::empty(),
-                )?);
+                fd = Some(rustix::fs::openat(fd.as_ref().unwrap_or(at), name, flags, Mode::empty())?);
             }
             fd.ok_or(Errno::NOENT)
         }
@@ -219,12 +197,7 @@ fn open_below(at: &OwnedFd, path: &[u8]) -> Result<OwnedFd, Errno> {
 
 /// A second, readable descriptor of a folder.
 pub fn readable(folder: &OwnedFd) -> Result<OwnedFd, Errno> {
-    rustix::fs::openat(
-        folder,
-        c".",
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    rustix::fs::openat(folder, c".", OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())
 }
 
 /// What is under a name, the link itself. `fresh` asks the server past this computer's cache.
@@ -233,12 +206,7 @@ pub fn stat_at(folder: &OwnedFd, name: &std::ffi::CStr, fresh: bool) -> Result<S
     if fresh {
         flags |= AtFlags::STATX_FORCE_SYNC;
     }
-    rustix::fs::statx(
-        folder,
-        name,
-        flags,
-        StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID,
-    )
+    rustix::fs::statx(folder, name, flags, StatxFlags::BASIC_STATS | StatxFlags::BTIME | StatxFlags::MNT_ID)
 }
 
 pub fn stat_fd(fd: &OwnedFd) -> Result<Statx, Errno> {

@@ -49,13 +49,10 @@ impl Pool {
         });
         for ticks in &pool.ticks {
             let (pool, ticks) = (pool.clone(), ticks.clone());
-            std::thread::Builder::new()
-                .name("call".into())
-                .stack_size(STACK_BYTES)
-                .spawn(move || {
-                    MINE.set(Some(ticks.clone()));
-                    pool.work(&ticks);
-                })?;
+            std::thread::Builder::new().name("call".into()).stack_size(STACK_BYTES).spawn(move || {
+                MINE.set(Some(ticks.clone()));
+                pool.work(&ticks);
+            })?;
         }
         Ok(pool)
     }

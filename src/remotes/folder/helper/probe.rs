@@ -50,20 +50,14 @@ impl Scratch<'_> {
 impl Drop for Scratch<'_> {
     fn drop(&mut self) {
         for name in &self.names {
-            let _ = moves::unlink(Spot {
-                folder: self.folder,
-                name,
-            });
+            let _ = moves::unlink(Spot { folder: self.folder, name });
         }
     }
 }
 
 pub fn run(place: &Place) -> Result<WireCapabilities, Failure> {
     let root = place.root()?;
-    let mut scratch = Scratch {
-        folder: &root,
-        names: Vec::new(),
-    };
+    let mut scratch = Scratch { folder: &root, names: Vec::new() };
     let mut found = WireCapabilities {
         exchange: false,
         file_ids: place.fs.keeps.ino,
@@ -93,11 +87,8 @@ pub fn run(place: &Place) -> Result<WireCapabilities, Failure> {
     if !found.exchange {
         let window =
             "Between the last look and a replacement lies a moment in which a change by others can be lost.";
-        found.caveat = if found.caveat.is_empty() {
-            window.into()
-        } else {
-            format!("{} {window}", found.caveat)
-        };
+        found.caveat =
+            if found.caveat.is_empty() { window.into() } else { format!("{} {window}", found.caveat) };
         found.confidence = Confidence::Guessed;
     }
     place.xattrs.store(found.xattrs, Ordering::Relaxed);
@@ -151,12 +142,7 @@ fn attributes(place: &Place, file: &OwnedFd, found: &mut WireCapabilities) {
 fn step(cut: Duration) -> Duration {
     let steps = [1, 100, 1_000, 1_000_000, 10_000_000, 1_000_000_000, 2_000_000_000];
     let cut = cut.as_nanos();
-    Duration::from_nanos(
-        steps
-            .into_iter()
-            .find(|&s| cut < u128::from(s))
-            .unwrap_or(2_000_000_000),
-    )
+    Duration::from_nanos(steps.into_iter().find(|&s| cut < u128::from(s)).unwrap_or(2_000_000_000))
 }
 
 /// Whether a new file can begin as a copy of an old one without its bytes being moved.

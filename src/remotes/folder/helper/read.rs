@@ -45,11 +45,7 @@ pub fn read(place: &Place, output: &Output, id: u64, range: &Range<'_>) -> Resul
     };
     wait_for_clock(place, &check()?);
     check()?;
-    let step = if place.fs.local {
-        PIECE_BYTES
-    } else {
-        NETWORK_STEP_BYTES
-    };
+    let step = if place.fs.local { PIECE_BYTES } else { NETWORK_STEP_BYTES };
     let (mut at, mut left) = (range.offset, range.len);
     while left > 0 {
         let mut piece = vec![0; left.min(step as u64) as usize];

@@ -44,10 +44,7 @@ pub fn to_name(temp: &std::ffi::CStr) -> Name {
 
 /// What follows the owner in a temporary name of this owner.
 fn tail<'a>(name: &'a [u8], owner: &str) -> Option<&'a [u8]> {
-    let rest = name
-        .strip_prefix(TEMP_PREFIX)?
-        .strip_prefix(owner.as_bytes())?
-        .strip_prefix(b"-")?;
+    let rest = name.strip_prefix(TEMP_PREFIX)?.strip_prefix(owner.as_bytes())?.strip_prefix(b"-")?;
     let (first, random) = rest.split_first()?;
     // Exactly: the id of one owner may be how that of another begins.
     let ours = matches!(first, b'n' | b'x') && random.len() == 2 * RANDOM_BYTES;

@@ -39,11 +39,7 @@ impl Token {
         let mode = u32::from(stat.stx_mode);
         let ino = keeps.ino.then_some(stat.stx_ino);
         if mode & KIND_MASK == 0o040_000 {
-            return Token {
-                kind: 'd',
-                ino,
-                ..Token::default()
-            };
+            return Token { kind: 'd', ino, ..Token::default() };
         }
         Token {
             kind: match mode & KIND_MASK {
@@ -67,10 +63,7 @@ impl Token {
     pub fn parse(version: &Version) -> Option<Token> {
         let mut parts = std::str::from_utf8(&version.0).ok()?.split('.');
         let kind = parts.next()?;
-        let mut token = Token {
-            kind: kind.chars().next()?,
-            ..Token::default()
-        };
+        let mut token = Token { kind: kind.chars().next()?, ..Token::default() };
         for part in parts {
             let value = Some(u64::from_str_radix(part.get(1..)?, 16).ok()?);
             match part.as_bytes().first()? {
@@ -106,13 +99,7 @@ impl Token {
 
     /// The same file with the same content, but for what a rename or link of ours changes in it.
     pub fn same_but_ctime(&self, other: &Token) -> bool {
-        Token {
-            ctime: None,
-            ..self.clone()
-        } == Token {
-            ctime: None,
-            ..other.clone()
-        }
+        Token { ctime: None, ..self.clone() } == Token { ctime: None, ..other.clone() }
     }
 
     /// As [`same_but_ctime`](Token::same_but_ctime), where we also set mode or time ourselves.

@@ -49,14 +49,7 @@ impl Upload {
         }
         // An exchange puts the old content under this name.
         let swaps = request.replaces.is_some() && Place::is(&place.rename_flags);
-        let temp = temp::name(
-            place,
-            if swaps {
-                Holds::PerhapsTheirs
-            } else {
-                Holds::OnlyOurs
-            },
-        )?;
+        let temp = temp::name(place, if swaps { Holds::PerhapsTheirs } else { Holds::OnlyOurs })?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let fd =
             rustix::fs::openat(&folder, &temp, flags, Mode::RUSR | Mode::WUSR).map_err(errno::failure)?;
@@ -79,11 +72,7 @@ impl Upload {
     }
 
     pub fn write(&self, offset: u64, bytes: &[u8]) -> Result<(), Failure> {
-        let step = if self.place.fs.local {
-            LOCAL_STEP_BYTES
-        } else {
-            NETWORK_STEP_BYTES
-        };
+        let step = if self.place.fs.local { LOCAL_STEP_BYTES } else { NETWORK_STEP_BYTES };
         let mut at = offset;
         for piece in bytes.chunks(step) {
             let mut rest = piece;
@@ -117,11 +106,9 @@ impl Upload {
         }
         let took = start.elapsed();
         if took > Duration::from_secs(1) {
-            self.flush_every
-                .store((every / 2).max(MIN_FLUSH_BYTES), Ordering::Relaxed);
+            self.flush_every.store((every / 2).max(MIN_FLUSH_BYTES), Ordering::Relaxed);
         } else if took < Duration::from_millis(250) {
-            self.flush_every
-                .store((every * 2).min(MAX_FLUSH_BYTES), Ordering::Relaxed);
+            self.flush_every.store((every * 2).min(MAX_FLUSH_BYTES), Ordering::Relaxed);
         }
         Ok(())
     }
@@ -157,14 +144,8 @@ impl Upload {
             self.take_owner();
         }
         let ours = self.seal()?;
-        let spot = Spot {
-            folder: &self.folder,
-            name: &self.name,
-        };
-        let temp = Spot {
-            folder: &self.folder,
-            name: &self.temp,
-        };
+        let spot = Spot { folder: &self.folder, name: &self.name };
+        let temp = Spot { folder: &self.folder, name: &self.temp };
         match &self.request.replaces {
             None => {
                 self.place.gate("swap");
@@ -248,24 +229,15 @@ impl Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         if !self.settled.load(Ordering::Relaxed) {
-            let _ = moves::unlink(Spot {
-                folder: &self.folder,
-                name: &self.temp,
-            });
+            let _ = moves::unlink(Spot { folder: &self.folder, name: &self.temp });
         }
     }
 }
 
 pub fn timestamps(mtime: holdfast_engine::model::Time) -> Timestamps {
     Timestamps {
-        last_access: Timespec {
-            tv_sec: 0,
-            tv_nsec: rustix::fs::UTIME_OMIT,
-        },
-        last_modification: Timespec {
-            tv_sec: mtime.secs(),
-            tv_nsec: mtime.subsec_nanos().into(),
-        },
+        last_access: Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+        last_modification: Timespec { tv_sec: mtime.secs(), tv_nsec: mtime.subsec_nanos().into() },
     }
 }
 
@@ -280,8 +252,5 @@ pub fn set_attributes(place: &Place, fd: &OwnedFd, meta: &WireMeta) -> Result<()
     if let (Some(xattrs), true) = (&meta.xattrs, Place::is(&place.xattrs)) {
         xattr::write(&proc_path(fd), xattrs).map_err(errno::failure)?;
     }
-    wanted(
-        rustix::fs::futimens(fd, &timestamps(meta.mtime)),
-        Place::is(&place.set_times),
-    )
+    wanted(rustix::fs::futimens(fd, &timestamps(meta.mtime)), Place::is(&place.set_times))
 }

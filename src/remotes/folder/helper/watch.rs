@@ -25,10 +25,7 @@ use crate::folder::protocol::{Answer, WireHint};
 
 const GATHER: Duration = Duration::from_millis(50);
 /// How soon it is seen that nobody wants the hints any more.
-const LOOK_UP: Timespec = Timespec {
-    tv_sec: 1,
-    tv_nsec: 0,
-};
+const LOOK_UP: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 fn mask() -> WatchFlags {
     WatchFlags::CREATE
@@ -57,12 +54,7 @@ impl Watch {
             return None;
         }
         let inotify = inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).ok()?;
-        let mut watch = Watch {
-            place: place.clone(),
-            inotify,
-            folders: HashMap::new(),
-            partial: false,
-        };
+        let mut watch = Watch { place: place.clone(), inotify, folders: HashMap::new(), partial: false };
         watch.add(folder, &mut HashSet::new());
         (!watch.partial && !watch.folders.is_empty()).then_some(watch)
     }
@@ -86,12 +78,7 @@ impl Watch {
             }
             // After the watch, so that none is missed.
             let below = list::folders(&fd).unwrap_or_default();
-            todo.extend(
-                below
-                    .iter()
-                    .filter_map(|n| Name::new(n.to_bytes()).ok())
-                    .map(|n| path.join(&n)),
-            );
+            todo.extend(below.iter().filter_map(|n| Name::new(n.to_bytes()).ok()).map(|n| path.join(&n)));
             seen.insert(WireHint::Folder(path));
         }
     }

@@ -47,10 +47,7 @@ pub fn read(path: &CStr, follow: bool) -> Result<Option<Xattrs>, Errno> {
     })?;
     let mut found = Vec::new();
     let mut total = 0;
-    for name in names
-        .split_inclusive(|&b| b == 0)
-        .filter(|n| n.starts_with(PREFIX))
-    {
+    for name in names.split_inclusive(|&b| b == 0).filter(|n| n.starts_with(PREFIX)) {
         let Ok(name) = CStr::from_bytes_with_nul(name) else {
             continue;
         };
@@ -81,10 +78,7 @@ pub fn read(path: &CStr, follow: bool) -> Result<Option<Xattrs>, Errno> {
 /// Makes a file's attributes the given ones. `path` names the file through `/proc/self/fd`.
 pub fn write(path: &CStr, wanted: &Xattrs) -> Result<(), Errno> {
     let present = read(path, true)?.unwrap_or_default();
-    for (name, _) in present
-        .iter()
-        .filter(|(name, _)| !wanted.iter().any(|(n, _)| n == name))
-    {
+    for (name, _) in present.iter().filter(|(name, _)| !wanted.iter().any(|(n, _)| n == name)) {
         rustix::fs::removexattr(path, name.as_slice())?;
     }
     for (name, value) in wanted.iter().filter(|(name, _)| name.starts_with(PREFIX)) {

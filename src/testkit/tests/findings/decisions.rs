@@ -24,11 +24,7 @@ fn an_edit_after_a_decision_outlives_taking_it_back() {
     assert!(place.resolve("f", &Choice::KeepLocal)[0].done);
     place.save("nas/f", "EDITED AFTER");
     place.world.run_until(place.handle().undo(None)).unwrap();
-    assert!(
-        place.stashed().contains(&"EDITED AFTER".to_owned()),
-        "{:?}",
-        place.stashed()
-    );
+    assert!(place.stashed().contains(&"EDITED AFTER".to_owned()), "{:?}", place.stashed());
     assert_eq!(place.read("nas/f"), "MINE");
 }
 
@@ -41,11 +37,7 @@ fn an_edit_in_place_after_a_decision_outlives_taking_it_back() {
     place.write(node, open.handle, "THEIRS, EDITED");
     place.fs().release(node, open.handle);
     place.world.run_until(place.handle().undo(None)).unwrap();
-    assert!(
-        place.stashed().contains(&"THEIRS, EDITED".to_owned()),
-        "{:?}",
-        place.stashed()
-    );
+    assert!(place.stashed().contains(&"THEIRS, EDITED".to_owned()), "{:?}", place.stashed());
     assert_eq!(place.read("nas/f"), "MINE");
 }
 

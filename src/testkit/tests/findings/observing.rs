@@ -74,10 +74,7 @@ fn a_folder_that_we_move_while_it_is_listed_keeps_what_is_in_it() {
                 user.mkdir(format!("q{i}")).mkdir(format!("q{i}/r"));
             }
         });
-        let root = holdfast_engine::model::Target {
-            location: "nas".into(),
-            path: LocPath::root(),
-        };
+        let root = holdfast_engine::model::Target { location: "nas".into(), path: LocPath::root() };
         place.world.run_until(place.handle().pin(&root, true)).unwrap();
         place.sync();
         let before = place.node("nas/cur/1");
@@ -230,22 +227,10 @@ fn names_of_one_file_are_no_conflict_with_ourselves() {
     });
     let (a, b) = (place.node("nas/a"), place.node("nas/b"));
     place.offline();
-    let mode = SetAttr {
-        mode: Some(0o600),
-        ..SetAttr::default()
-    };
+    let mode = SetAttr { mode: Some(0o600), ..SetAttr::default() };
     place
         .fs()
-        .setattr(
-            holdfast_engine::fileops::Caller {
-                uid: 1000,
-                gid: 1000,
-                pid: 1,
-            },
-            a,
-            None,
-            &mode,
-        )
+        .setattr(holdfast_engine::fileops::Caller { uid: 1000, gid: 1000, pid: 1 }, a, None, &mode)
         .unwrap();
     let _ = b;
     place.save("nas/b", "MINE!!");
@@ -268,10 +253,7 @@ fn an_emptied_pin_is_asked_about() {
     });
     place.node("nas/rest/1");
     place.node("nas/p/1");
-    place
-        .world
-        .run_until(place.handle().pin(&target("p"), false))
-        .unwrap();
+    place.world.run_until(place.handle().pin(&target("p"), false)).unwrap();
     place.wait(20);
     place.sync();
     for i in 0..150 {
@@ -280,8 +262,5 @@ fn an_emptied_pin_is_asked_about() {
     place.sync();
     assert!(place.look("nas/p/1").is_ok());
     let problems = place.problems();
-    assert!(
-        problems.iter().any(|p| p.contains("no longer lists")),
-        "{problems:?}"
-    );
+    assert!(problems.iter().any(|p| p.contains("no longer lists")), "{problems:?}");
 }

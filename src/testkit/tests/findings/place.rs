@@ -14,11 +14,7 @@ use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::world::World;
 use holdfast_testkit::{FakeConnector, FakeServer, Life, Profile, SimDisk, SimWorld};
 
-const PROGRAM: Caller = Caller {
-    uid: 1000,
-    gid: 1000,
-    pid: 1,
-};
+const PROGRAM: Caller = Caller { uid: 1000, gid: 1000, pid: 1 };
 
 pub struct Place {
     pub world: SimWorld,
@@ -28,17 +24,11 @@ pub struct Place {
 }
 
 pub fn writing() -> OpenMode {
-    OpenMode {
-        write: true,
-        ..OpenMode::default()
-    }
+    OpenMode { write: true, ..OpenMode::default() }
 }
 
 pub fn target(path: &str) -> Target {
-    Target {
-        location: "nas".into(),
-        path: LocPath::parse(path.as_bytes()).unwrap(),
-    }
+    Target { location: "nas".into(), path: LocPath::parse(path.as_bytes()).unwrap() }
 }
 
 impl Place {
@@ -63,16 +53,8 @@ impl Place {
         };
         let connector = Arc::new(FakeConnector::new().with(&server));
         let engine = Engine::on(parts, Some((1000, 1000)), None, "abcdef01".into(), connector).unwrap();
-        let place = Place {
-            world,
-            server,
-            engine,
-            _life: life,
-        };
-        place
-            .world
-            .run_until(place.handle().location_add("nas", "fake://nas"))
-            .unwrap();
+        let place = Place { world, server, engine, _life: life };
+        place.world.run_until(place.handle().location_add("nas", "fake://nas")).unwrap();
         place.sync();
         place
     }
@@ -87,14 +69,11 @@ impl Place {
 
     pub fn sync(&self) -> SyncOutcome {
         let limit = Some(Duration::from_secs(120));
-        self.world
-            .run_until(self.handle().sync(None, true, limit))
-            .unwrap()
+        self.world.run_until(self.handle().sync(None, true, limit)).unwrap()
     }
 
     pub fn wait(&self, seconds: u64) {
-        self.world
-            .run_until(self.world.sleep(Duration::from_secs(seconds)));
+        self.world.run_until(self.world.sleep(Duration::from_secs(seconds)));
     }
 
     pub fn offline(&self) {
@@ -139,8 +118,7 @@ impl Place {
     }
 
     pub fn write(&self, node: NodeId, handle: FileHandle, bytes: &str) {
-        self.op(|fs| fs.write(node, handle, 0, bytes.as_bytes(), false))
-            .unwrap();
+        self.op(|fs| fs.write(node, handle, 0, bytes.as_bytes(), false)).unwrap();
     }
 
     pub fn read(&self, path: &str) -> String {
@@ -155,9 +133,8 @@ impl Place {
 
     pub fn put(&self, folder: &str, name: &str, bytes: &str) {
         let folder = self.node(folder);
-        let (attr, open) = self
-            .op(|fs| fs.create(PROGRAM, folder, name.as_bytes(), 0o644, writing()))
-            .unwrap();
+        let (attr, open) =
+            self.op(|fs| fs.create(PROGRAM, folder, name.as_bytes(), 0o644, writing())).unwrap();
         self.write(attr.node, open.handle, bytes);
         self.fs().release(attr.node, open.handle);
     }
@@ -165,10 +142,7 @@ impl Place {
     /// Truncates and writes, as an editor does.
     pub fn save(&self, path: &str, bytes: &str) {
         let node = self.node(path);
-        let mode = OpenMode {
-            truncate: true,
-            ..writing()
-        };
+        let mode = OpenMode { truncate: true, ..writing() };
         let open = self.open(node, mode);
         self.write(node, open.handle, bytes);
         self.fs().release(node, open.handle);
@@ -180,8 +154,7 @@ impl Place {
             (self.node(folder), name.as_bytes().to_vec())
         };
         let ((from, old), (to, new)) = (cut(from), cut(to));
-        self.op(|fs| fs.rename(from, &old, to, &new, RenameMode::Replace))
-            .unwrap();
+        self.op(|fs| fs.rename(from, &old, to, &new, RenameMode::Replace)).unwrap();
     }
 
     pub fn unlink(&self, folder: &str, name: &str) {
@@ -207,10 +180,7 @@ impl Place {
 
     pub fn problems(&self) -> Vec<String> {
         let problems = self.world.run_until(self.handle().problems(None)).unwrap();
-        problems
-            .into_iter()
-            .map(|p| format!("{}: {}", p.path, p.message))
-            .collect()
+        problems.into_iter().map(|p| format!("{}: {}", p.path, p.message)).collect()
     }
 
     /// What the versions in the stash hold.
@@ -218,10 +188,7 @@ impl Place {
         let stash = self.world.run_until(self.handle().stash_list(None)).unwrap();
         let mut texts = Vec::new();
         for version in stash {
-            let open = self
-                .world
-                .run_until(self.handle().stash_open(version.id))
-                .unwrap();
+            let open = self.world.run_until(self.handle().stash_open(version.id)).unwrap();
             let mut text = String::new();
             std::io::Read::read_to_string(&mut std::fs::File::from(open), &mut text).unwrap();
             texts.push(text);
@@ -231,9 +198,7 @@ impl Place {
 
     pub fn resolve(&self, path: &str, choice: &Choice) -> Vec<ResolveReport> {
         let selection = Selection::Paths(vec![target(path)]);
-        self.world
-            .run_until(self.handle().resolve(&selection, choice, false))
-            .unwrap()
+        self.world.run_until(self.handle().resolve(&selection, choice, false)).unwrap()
     }
 
     /// Nothing waits, nothing is asked, both sides agree.

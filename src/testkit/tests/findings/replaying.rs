@@ -67,10 +67,7 @@ fn a_name_taken_on_the_server_does_not_cost_what_was_moved_there() {
     place.server.user().write("y", "their new y");
     place.online();
     assert_eq!(place.read("nas/y"), "precious x");
-    assert_eq!(
-        place.conflicts(),
-        [(ConflictKind::CreateCreate, "nas:y".to_owned())]
-    );
+    assert_eq!(place.conflicts(), [(ConflictKind::CreateCreate, "nas:y".to_owned())]);
     let done = place.resolve("y", &Choice::KeepLocal);
     assert!(done[0].done, "{done:?}");
     place.wait(10);
@@ -85,10 +82,7 @@ fn a_folder_that_never_gets_empty_is_a_problem_and_no_loop() {
         server.user().mkdir("d").write("d/f", "x").write("g", "g");
     });
     place.node("nas/d/f");
-    place
-        .server
-        .user()
-        .write("d/.holdfast-00000000-n00112233445566778899", "another owner's");
+    place.server.user().write("d/.holdfast-00000000-n00112233445566778899", "another owner's");
     place.unlink("nas/d", "f");
     place.rmdir("nas", "d");
     let before = place.server.traffic().calls;
@@ -105,9 +99,7 @@ fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
         server.user().write("f", "one").write("g", "g");
     });
     assert_eq!(place.read("nas/f"), "one");
-    place
-        .server
-        .race_at("f", |user| _ = user.save("f", "theirs, at that moment"));
+    place.server.race_at("f", |user| _ = user.save("f", "theirs, at that moment"));
     place.save("nas/f", "MINE");
     place.wait(10);
     place.at_rest();

@@ -22,11 +22,7 @@ fn an_overlay_of_a_sparse_file_costs_only_what_changed() {
     assert!(copy.write_at(3 << 30, b"in the middle").unwrap());
     let digest = copy.seal().unwrap();
     assert_ne!(Some(digest), image.digest());
-    assert!(
-        copy.disk_bytes().unwrap() <= 16 * 4096,
-        "{}",
-        copy.disk_bytes().unwrap()
-    );
+    assert!(copy.disk_bytes().unwrap() <= 16 * 4096, "{}", copy.disk_bytes().unwrap());
     let ranges: Vec<_> = std::iter::once((3 << 30)..(3 << 30) + 13).collect();
     assert_eq!(copy.changed_ranges(), Some(ranges.clone()));
     assert_eq!(copy.source(Some(ContentId(1))).changed_ranges(), Some(ranges));
@@ -43,17 +39,8 @@ fn an_overlay_of_a_sparse_file_costs_only_what_changed() {
 #[test]
 fn copies_have_the_digest_of_what_they_copy() {
     let (_, contents) = contents();
-    for (n, len) in [
-        0,
-        1,
-        BLOCK_LEN,
-        BLOCK_LEN + 1,
-        1 << 20,
-        (1 << 20) + 1,
-        5 * BLOCK_LEN + 9,
-    ]
-    .into_iter()
-    .enumerate()
+    for (n, len) in
+        [0, 1, BLOCK_LEN, BLOCK_LEN + 1, 1 << 20, (1 << 20) + 1, 5 * BLOCK_LEN + 9].into_iter().enumerate()
     {
         let n = n as u64 * 10;
         let data = bytes(n, len);
@@ -80,52 +67,23 @@ fn blocks_may_come_in_any_order() {
     let content = contents.expect(ContentId(1), 1, data.len() as u64);
     assert_eq!(content.missing(0..u64::MAX), vec![0..data.len() as u64]);
     // The last block and a half: only the whole one is taken, the tail with the second call.
-    let filled = content
-        .fill(2 * BLOCK, &data[2 * BLOCK_LEN..3 * BLOCK_LEN + 50])
-        .unwrap();
-    assert_eq!(
-        filled,
-        Filled {
-            new_bytes: BLOCK,
-            completed: false
-        }
-    );
-    assert_eq!(
-        content.fill(3 * BLOCK, &data[3 * BLOCK_LEN..]).unwrap().new_bytes,
-        100
-    );
+    let filled = content.fill(2 * BLOCK, &data[2 * BLOCK_LEN..3 * BLOCK_LEN + 50]).unwrap();
+    assert_eq!(filled, Filled { new_bytes: BLOCK, completed: false });
+    assert_eq!(content.fill(3 * BLOCK, &data[3 * BLOCK_LEN..]).unwrap().new_bytes, 100);
     assert_eq!(content.missing(10..BLOCK + 5), vec![0..2 * BLOCK]);
     let mut buf = [0; 200];
     content.read_at(3 * BLOCK - 100, &mut buf).unwrap();
     assert_eq!(buf, data[3 * BLOCK_LEN - 100..]);
     match content.read_at(BLOCK + 3, &mut buf) {
-        Err(ContentError::NotHere {
-            content: ContentId(1),
-            range,
-        }) => assert_eq!(range, BLOCK..2 * BLOCK),
+        Err(ContentError::NotHere { content: ContentId(1), range }) => assert_eq!(range, BLOCK..2 * BLOCK),
         other => panic!("{other:?}"),
     }
-    assert!(matches!(
-        content.fill(5, &data[5..]),
-        Err(ContentError::Misfit { .. })
-    ));
-    assert!(matches!(
-        content.fill(3 * BLOCK, &data[..101]),
-        Err(ContentError::Misfit { .. })
-    ));
-    assert!(matches!(
-        content.write_at(0, b"x"),
-        Err(ContentError::Sealed { .. })
-    ));
+    assert!(matches!(content.fill(5, &data[5..]), Err(ContentError::Misfit { .. })));
+    assert!(matches!(content.fill(3 * BLOCK, &data[..101]), Err(ContentError::Misfit { .. })));
+    assert!(matches!(content.write_at(0, b"x"), Err(ContentError::Sealed { .. })));
     assert!(matches!(content.seal(), Err(ContentError::NotHere { .. })));
     let filled = content.fill(0, &data).unwrap();
-    assert_eq!(
-        filled,
-        Filled {
-            new_bytes: 2 * BLOCK,
-            completed: true
-        }
-    );
+    assert_eq!(filled, Filled { new_bytes: 2 * BLOCK, completed: true });
     assert_eq!(content.row().digest, Some(Digest::of(&data)));
     content.verify().unwrap();
 }
@@ -147,10 +105,7 @@ fn what_was_evicted_must_come_back_the_same() {
 
         let mut other = data.clone();
         other[len - 1] ^= 1;
-        assert!(matches!(
-            content.fill(0, &other),
-            Err(ContentError::Differs { .. })
-        ));
+        assert!(matches!(content.fill(0, &other), Err(ContentError::Differs { .. })));
         assert_eq!(content.present_bytes(), 0);
         assert!(content.fill(0, &data).unwrap().completed);
         assert_eq!(read_all(&content).unwrap(), data);
@@ -183,10 +138,7 @@ fn a_spoiled_byte_is_found() {
         assert!(is_found(content.verify()));
         let mut byte = [0];
         assert!(is_found(content.read_at(at, &mut byte).map(drop)));
-        assert!(
-            is_found(content.read_at(block, &mut byte).map(drop)),
-            "the whole block is suspect"
-        );
+        assert!(is_found(content.read_at(block, &mut byte).map(drop)), "the whole block is suspect");
         if len > COPIED_WHOLE as usize {
             let over = again().get(ContentId(id + 100)).unwrap();
             assert!(is_found(over.verify()) && is_found(over.read_at(at, &mut byte).map(drop)));
@@ -272,9 +224,7 @@ fn descriptors_show_all_of_it() {
     data.resize(1_250_000, 0);
     for (content, expected) in [(&over, &data), (&empty, &Vec::new())] {
         let mut all = Vec::new();
-        std::fs::File::from(content.descriptor().unwrap())
-            .read_to_end(&mut all)
-            .unwrap();
+        std::fs::File::from(content.descriptor().unwrap()).read_to_end(&mut all).unwrap();
         assert!(all == *expected);
     }
     let fetched = contents.expect(ContentId(4), 4, 10);
@@ -290,14 +240,8 @@ fn a_full_disk_leaves_the_old_bytes() {
     let content = contents.create(ContentId(1), 1).unwrap();
     content.write_at(0, &data).unwrap();
     files.set_capacity(110_000);
-    assert!(matches!(
-        content.write_at(100_000, &data),
-        Err(ContentError::Full)
-    ));
-    assert!(matches!(
-        content.allocate(0..200_000, false),
-        Err(ContentError::Full)
-    ));
+    assert!(matches!(content.write_at(100_000, &data), Err(ContentError::Full)));
+    assert!(matches!(content.allocate(0..200_000, false), Err(ContentError::Full)));
     assert_eq!(read_all(&content).unwrap(), data);
     content.write_at(50, b"over").unwrap();
     files.set_capacity(u64::MAX);
@@ -309,9 +253,7 @@ fn a_full_disk_leaves_the_old_bytes() {
 #[test]
 fn many_contents_need_few_open_files() {
     let (_, contents) = contents();
-    let all: Vec<_> = (1..2000)
-        .map(|id| sealed(&contents, id, &id.to_le_bytes()))
-        .collect();
+    let all: Vec<_> = (1..2000).map(|id| sealed(&contents, id, &id.to_le_bytes())).collect();
     contents.sync(&all).unwrap();
     for content in &all {
         assert_eq!(read_all(content).unwrap(), content.id().0.to_le_bytes());
@@ -380,9 +322,7 @@ fn files_of_a_folder_do_as_those_in_memory() {
     assert_eq!(over.seal().unwrap(), Digest::of(&data));
     let whole = |content: &Content| {
         let mut all = Vec::new();
-        std::fs::File::from(content.descriptor().unwrap())
-            .read_to_end(&mut all)
-            .unwrap();
+        std::fs::File::from(content.descriptor().unwrap()).read_to_end(&mut all).unwrap();
         all
     };
     assert!(whole(&over) == data && read_all(&over).unwrap() == data);

@@ -9,9 +9,7 @@ fn a_sum_without_its_block_is_no_presence() {
     content.fill(0, &data[..2 * BLOCK_LEN]).unwrap();
     let row = content.row();
     contents.sync(std::slice::from_ref(&content)).unwrap();
-    content
-        .fill(2 * BLOCK, &data[2 * BLOCK_LEN..4 * BLOCK_LEN])
-        .unwrap();
+    content.fill(2 * BLOCK, &data[2 * BLOCK_LEN..4 * BLOCK_LEN]).unwrap();
     // All of the map is on the disk, and of the data of block 2 the first page.
     files.crash_keeping(|number, page| number & map::MAP != 0 || page == 2 * 64);
 
@@ -19,18 +17,10 @@ fn a_sum_without_its_block_is_no_presence() {
     let content = contents.get(ContentId(1)).unwrap();
     assert_eq!(content.missing(0..u64::MAX), vec![4 * BLOCK..data.len() as u64]);
     let mut buf = vec![0; data.len()];
-    assert!(matches!(
-        content.read_at(2 * BLOCK, &mut buf[..10]),
-        Err(ContentError::NotHere { .. })
-    ));
-    assert_eq!(
-        content.missing(0..u64::MAX),
-        vec![2 * BLOCK..3 * BLOCK, 4 * BLOCK..data.len() as u64]
-    );
+    assert!(matches!(content.read_at(2 * BLOCK, &mut buf[..10]), Err(ContentError::NotHere { .. })));
+    assert_eq!(content.missing(0..u64::MAX), vec![2 * BLOCK..3 * BLOCK, 4 * BLOCK..data.len() as u64]);
     // What seems to complete it does not: block 3 is compared first.
-    content
-        .fill(2 * BLOCK, &data[2 * BLOCK_LEN..3 * BLOCK_LEN])
-        .unwrap();
+    content.fill(2 * BLOCK, &data[2 * BLOCK_LEN..3 * BLOCK_LEN]).unwrap();
     assert!(!content.fill(4 * BLOCK, &data[4 * BLOCK_LEN..]).unwrap().completed);
     assert_eq!(content.missing(0..u64::MAX), vec![3 * BLOCK..4 * BLOCK]);
     assert!(content.fill(0, &data).unwrap().completed);
@@ -63,13 +53,8 @@ fn a_freed_file_is_there_until_the_row_is_committed() {
     let contents = Contents::new(files.clone(), vec![committed]);
     assert_eq!(read_all(&contents.get(ContentId(1)).unwrap()).unwrap(), data);
     let orphans = contents.orphans().unwrap();
-    assert_eq!(
-        orphans.iter().map(|orphan| orphan.number()).collect::<Vec<_>>(),
-        vec![2]
-    );
-    orphans
-        .into_iter()
-        .for_each(|orphan| contents.free(orphan).unwrap());
+    assert_eq!(orphans.iter().map(|orphan| orphan.number()).collect::<Vec<_>>(), vec![2]);
+    orphans.into_iter().for_each(|orphan| contents.free(orphan).unwrap());
     assert_eq!(files.list().unwrap(), vec![1, 1 | map::MAP]);
 }
 
@@ -88,9 +73,7 @@ fn flattening_can_be_done_again() {
         top.write_at(6 * BLOCK, b"top").unwrap();
         let (expected, above) = (read_all(&over).unwrap(), read_all(&top).unwrap());
         let rows = [&first, &over, &top].map(|content| content.row());
-        contents
-            .sync(&[first.clone(), over.clone(), top.clone()])
-            .unwrap();
+        contents.sync(&[first.clone(), over.clone(), top.clone()]).unwrap();
 
         let flattened = contents.flatten(ContentId(2)).unwrap().unwrap();
         assert_eq!(read_all(&over).unwrap(), expected);

@@ -87,19 +87,13 @@ impl World {
 
     /// One of those for which this holds.
     fn pick(&self, choice: u64, which: impl Fn(&Model) -> bool) -> Option<u64> {
-        let ids: Vec<u64> = self
-            .models
-            .iter()
-            .filter(|(_, model)| !model.taken && which(model))
-            .map(|(id, _)| *id)
-            .collect();
+        let ids: Vec<u64> =
+            self.models.iter().filter(|(_, model)| !model.taken && which(model)).map(|(id, _)| *id).collect();
         ids.get(choice as usize % ids.len().max(1)).copied()
     }
 
     fn is_under(&self, id: u64) -> bool {
-        self.models
-            .keys()
-            .any(|other| self.get(*other).over() == Some(ContentId(id)))
+        self.models.keys().any(|other| self.get(*other).over() == Some(ContentId(id)))
     }
 
     fn step(&mut self, (op, a, b, c): Step) {
@@ -131,14 +125,7 @@ impl World {
         let data = bytes(c, size(b));
         let content = self.contents.create(ContentId(id), id).unwrap();
         content.write_at(0, &data).unwrap();
-        let model = Model {
-            data,
-            sealed: false,
-            present: None,
-            fetched: false,
-            taken: false,
-            touched: true,
-        };
+        let model = Model { data, sealed: false, present: None, fetched: false, taken: false, touched: true };
         self.models.insert(id, model);
     }
 
@@ -153,14 +140,7 @@ impl World {
         }
         self.contents.expect(ContentId(id), id, data.len() as u64);
         let present = (!data.is_empty()).then(|| vec![false; data.len().div_ceil(BLOCK_LEN)]);
-        let model = Model {
-            data,
-            sealed: true,
-            present,
-            fetched: true,
-            taken: false,
-            touched: false,
-        };
+        let model = Model { data, sealed: true, present, fetched: true, taken: false, touched: false };
         self.models.insert(id, model);
     }
 
@@ -193,11 +173,7 @@ impl World {
     fn truncate(&mut self, a: u64, b: u64) {
         let Some((id, _)) = self.mutable(a) else { return };
         let model = self.models.get_mut(&id).unwrap();
-        let size = if b.is_multiple_of(3) {
-            size(b)
-        } else {
-            b as usize % (model.data.len() + 1000)
-        };
+        let size = if b.is_multiple_of(3) { size(b) } else { b as usize % (model.data.len() + 1000) };
         model.data.resize(size, 0);
         self.change(id, |content| content.truncate(size as u64).unwrap());
     }
@@ -221,9 +197,7 @@ impl World {
         if !keep {
             model.data.resize(model.data.len().max(end), 0);
         }
-        self.change(id, |content| {
-            content.allocate(start as u64..end as u64, keep).unwrap()
-        });
+        self.change(id, |content| content.allocate(start as u64..end as u64, keep).unwrap());
     }
 
     fn derive(&mut self, a: u64) {
@@ -241,14 +215,7 @@ impl World {
         result.unwrap();
         model.sealed = true;
         let data = model.data.clone();
-        let model = Model {
-            data,
-            sealed: false,
-            present: None,
-            fetched: false,
-            taken: false,
-            touched: true,
-        };
+        let model = Model { data, sealed: false, present: None, fetched: false, taken: false, touched: true };
         self.models.insert(id, model);
         self.check(of);
         self.check(id);
@@ -260,10 +227,7 @@ impl World {
         };
         let model = self.models.get_mut(&id).unwrap();
         model.sealed = true;
-        assert_eq!(
-            self.contents.get(ContentId(id)).unwrap().seal().unwrap(),
-            Digest::of(&model.data)
-        );
+        assert_eq!(self.contents.get(ContentId(id)).unwrap().seal().unwrap(), Digest::of(&model.data));
         self.check(id);
     }
 
@@ -276,14 +240,8 @@ impl World {
         let present = model.present.as_mut().unwrap();
         let first = b as usize % present.len();
         let end = (first * BLOCK_LEN + 1 + c as usize % (4 * BLOCK_LEN)).min(model.data.len());
-        let end = if c.is_multiple_of(3) {
-            model.data.len()
-        } else {
-            end
-        };
-        let filled = content
-            .fill(first as u64 * BLOCK, &model.data[first * BLOCK_LEN..end])
-            .unwrap();
+        let end = if c.is_multiple_of(3) { model.data.len() } else { end };
+        let filled = content.fill(first as u64 * BLOCK, &model.data[first * BLOCK_LEN..end]).unwrap();
         let mut new = 0;
         for (block, here) in present.iter_mut().enumerate().skip(first) {
             let bytes = block * BLOCK_LEN..((block + 1) * BLOCK_LEN).min(model.data.len());
@@ -293,13 +251,7 @@ impl World {
             }
         }
         let done = present.iter().all(|here| *here);
-        assert_eq!(
-            filled,
-            Filled {
-                new_bytes: new,
-                completed: done
-            }
-        );
+        assert_eq!(filled, Filled { new_bytes: new, completed: done });
         if done {
             model.present = None;
         }
@@ -361,19 +313,9 @@ impl World {
         self.models.values_mut().for_each(|model| model.touched = false);
         self.committed.models = self.models.clone();
         self.committed.models.retain(|id, _| !without.contains(id));
-        self.committed.rows = self
-            .committed
-            .models
-            .keys()
-            .map(|id| self.get(*id).row())
-            .collect();
+        self.committed.rows = self.committed.models.keys().map(|id| self.get(*id).row()).collect();
         if let Some(row) = row {
-            let old = self
-                .committed
-                .rows
-                .iter_mut()
-                .find(|old| old.id == row.id)
-                .unwrap();
+            let old = self.committed.rows.iter_mut().find(|old| old.id == row.id).unwrap();
             *old = row;
         }
         for freed in self.freed.drain(..) {
@@ -486,10 +428,7 @@ impl World {
             let common = model.data.len().min(before.data.len());
             for (range, is_changed) in RangeSet::from_ranges(changed).pieces(0..common as u64) {
                 let range = range.start as usize..range.end as usize;
-                assert!(
-                    is_changed || model.data[range.clone()] == before.data[range],
-                    "an unseen change"
-                );
+                assert!(is_changed || model.data[range.clone()] == before.data[range], "an unseen change");
             }
         }
     }

@@ -47,11 +47,7 @@ pub fn plain_item(id: u64) -> Item {
     base.meta.version = Version::new(b"0123456789abcdef");
     base.meta.file_id = Some(id);
     Item {
-        entry: Some(Entry {
-            parent: NodeId(1),
-            name: base.name.clone(),
-            node: NodeId(id),
-        }),
+        entry: Some(Entry { parent: NodeId(1), name: base.name.clone(), node: NodeId(id) }),
         base: Some(Box::new(base)),
         ..bare_item(id)
     }
@@ -92,10 +88,7 @@ fn odd_state() -> State {
             size: u64::MAX,
             mtime: Time(i64::MIN),
             link_target: Some(b"../\xf0\0x".as_slice().into()),
-            xattrs: Some(Arc::new(vec![
-                (b"user.\xff".to_vec(), vec![0, 255]),
-                (b"user.z".to_vec(), vec![]),
-            ])),
+            xattrs: Some(Arc::new(vec![(b"user.\xff".to_vec(), vec![0, 255]), (b"user.z".to_vec(), vec![])])),
             version: Version::new(b""),
             file_id: Some(1 << 63),
         },
@@ -105,26 +98,15 @@ fn odd_state() -> State {
 
 pub fn odd_rows() -> Rows {
     let long = Name::new(&[0xe9; 255]).unwrap();
-    let problem = Problem {
-        id: ProblemId(u64::MAX - 1),
-        needs: Needs::SignIn,
-        message: "a\0b \u{1f4be}\n".into(),
-    };
+    let problem =
+        Problem { id: ProblemId(u64::MAX - 1), needs: Needs::SignIn, message: "a\0b \u{1f4be}\n".into() };
     let full = Item {
         id: ItemId(u64::MAX),
         location: LocationId(u64::MAX),
-        entry: Some(Entry {
-            parent: NodeId(u64::MAX),
-            name: long.clone(),
-            node: NodeId(1 << 63),
-        }),
+        entry: Some(Entry { parent: NodeId(u64::MAX), name: long.clone(), node: NodeId(1 << 63) }),
         base: Some(Box::new(odd_state())),
         server: ServerSide::At(Box::new(state(None, b"-", Kind::Symlink))),
-        pending: Some(Pending {
-            aspects: Aspects::all(),
-            first_at: Time(i64::MIN),
-            last_at: Time(i64::MAX),
-        }),
+        pending: Some(Pending { aspects: Aspects::all(), first_at: Time(i64::MIN), last_at: Time(i64::MAX) }),
         sending: Some(Box::new(Intent {
             aspects: Aspects::CONTENT | Aspects::PLACE,
             result: Some(Box::new(odd_state())),
@@ -144,11 +126,7 @@ pub fn odd_rows() -> Rows {
     for (i, kind) in ConflictKind::ALL.into_iter().enumerate() {
         let id = 100 + i as u64;
         items.push(Item {
-            conflict: Some(Box::new(Conflict {
-                id: ConflictId(id),
-                kind,
-                since: Time(0),
-            })),
+            conflict: Some(Box::new(Conflict { id: ConflictId(id), kind, since: Time(0) })),
             server: ServerSide::Gone,
             sending: Some(Box::new(Intent {
                 aspects: Aspects::empty(),
@@ -156,34 +134,16 @@ pub fn odd_rows() -> Rows {
                 digest: None,
                 from: None,
             })),
-            pending: Some(Pending {
-                aspects: Aspects::empty(),
-                first_at: Time(0),
-                last_at: Time(0),
-            }),
+            pending: Some(Pending { aspects: Aspects::empty(), first_at: Time(0), last_at: Time(0) }),
             ..bare_item(id)
         });
     }
-    for (i, needs) in [
-        Needs::Retry,
-        Needs::Confirm,
-        Needs::Space,
-        Needs::Name,
-        Needs::Unfinished,
-    ]
-    .into_iter()
-    .enumerate()
+    for (i, needs) in
+        [Needs::Retry, Needs::Confirm, Needs::Space, Needs::Name, Needs::Unfinished].into_iter().enumerate()
     {
         let id = 200 + i as u64;
-        let problem = Problem {
-            id: ProblemId(id),
-            needs,
-            message: String::new(),
-        };
-        items.push(Item {
-            problem: Some(Box::new(problem)),
-            ..bare_item(id)
-        });
+        let problem = Problem { id: ProblemId(id), needs, message: String::new() };
+        items.push(Item { problem: Some(Box::new(problem)), ..bare_item(id) });
     }
     let nodes = vec![
         node(1, Kind::Folder),
@@ -211,10 +171,7 @@ pub fn odd_rows() -> Rows {
             id: ContentId(u64::MAX),
             file: u64::MAX,
             size: u64::MAX,
-            over: Some(Over {
-                content: ContentId(1),
-                limit: u64::MAX,
-            }),
+            over: Some(Over { content: ContentId(1), limit: u64::MAX }),
             changed: vec![0..1, 2..4096, 1 << 62..u64::MAX],
             whole: false,
             sealed: true,
@@ -238,11 +195,7 @@ pub fn odd_rows() -> Rows {
             url: "dav://h\u{e9}te/\0".into(),
             root: ItemId(u64::MAX),
             by_hand: true,
-            settings: vec![
-                ("b".into(), "1".into()),
-                ("a".into(), "".into()),
-                ("b".into(), "2".into()),
-            ],
+            settings: vec![("b".into(), "1".into()), ("a".into(), "".into()), ("b".into(), "2".into())],
             last_sync: Some(Time(i64::MIN)),
             brake: Some(problem),
         },
@@ -290,57 +243,19 @@ pub fn odd_rows() -> Rows {
             undone: true,
             before: vec![before],
         },
-        History {
-            id: HistoryId(2),
-            at: Time(0),
-            what: String::new(),
-            undone: false,
-            before: vec![],
-        },
+        History { id: HistoryId(2), at: Time(0), what: String::new(), undone: false, before: vec![] },
     ];
-    Rows {
-        items,
-        nodes,
-        contents,
-        locations,
-        stash,
-        history,
-        next_id: u64::MAX,
-    }
+    Rows { items, nodes, contents, locations, stash, history, next_id: u64::MAX }
 }
 
 pub fn as_deltas(rows: &Rows) -> Vec<Delta> {
     let mut deltas = vec![Delta::NextId(rows.next_id)];
-    deltas.extend(
-        rows.items
-            .iter()
-            .map(|row| Delta::Item(row.id, Some(Box::new(row.clone())))),
-    );
-    deltas.extend(
-        rows.nodes
-            .iter()
-            .map(|row| Delta::Node(row.id, Some(Box::new(row.clone())))),
-    );
-    deltas.extend(
-        rows.contents
-            .iter()
-            .map(|row| Delta::Content(row.id, Some(Box::new(row.clone())))),
-    );
-    deltas.extend(
-        rows.locations
-            .iter()
-            .map(|row| Delta::Location(row.id, Some(Box::new(row.clone())))),
-    );
-    deltas.extend(
-        rows.stash
-            .iter()
-            .map(|row| Delta::Stash(row.id, Some(Box::new(row.clone())))),
-    );
-    deltas.extend(
-        rows.history
-            .iter()
-            .map(|row| Delta::History(row.id, Some(Box::new(row.clone())))),
-    );
+    deltas.extend(rows.items.iter().map(|row| Delta::Item(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.nodes.iter().map(|row| Delta::Node(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.contents.iter().map(|row| Delta::Content(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.locations.iter().map(|row| Delta::Location(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.stash.iter().map(|row| Delta::Stash(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.history.iter().map(|row| Delta::History(row.id, Some(Box::new(row.clone())))));
     deltas
 }
 

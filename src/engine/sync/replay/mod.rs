@@ -22,7 +22,7 @@ use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
 use crate::sync::observe::Looked;
 use crate::sync::schedule::Step;
-use crate::sync::worker::{End, Worker};
+use crate::sync::worker::{End, HeldBack, Worker};
 use crate::world::blocking;
 
 use answer::{After, aside_name, failed};
@@ -139,7 +139,7 @@ impl Worker {
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
         let cut_short = self.cut_short.load(SeqCst);
         let mut plan =
-            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.puzzling.lock());
+            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.held_back.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
@@ -215,14 +215,19 @@ impl Worker {
             After::Look => None,
             After::Keep(name) => Some(name),
         };
-        self.puzzling.lock().insert(item);
+        self.held_back.lock().insert(item, HeldBack::Look);
         Ok(Some(Puzzle { item, error, kept }))
     }
 
     /// Looks at the server because of a refusal; other records go on meanwhile.
     async fn look_into(&self, puzzle: Puzzle) -> Result<(), End> {
         let looked = self.explain(&puzzle).await;
-        self.puzzling.lock().remove(&puzzle.item);
+        // What the brake holds back cannot be told apart from what is gone: until it is off, it waits.
+        if self.is_braked() {
+            self.held_back.lock().insert(puzzle.item, HeldBack::Brake);
+        } else {
+            self.held_back.lock().remove(&puzzle.item);
+        }
         self.kick();
         looked
     }
@@ -234,6 +239,7 @@ impl Worker {
         let before = self.store.read().item(puzzle.item).cloned();
         self.look_again(puzzle.item);
         match self.look_at_hints().await? {
+            _ if self.is_braked() => Ok(()),
             Looked::All => Ok(self.refused_again(puzzle.item, before, &puzzle.error)?),
             Looked::Partly => Ok(()),
         }

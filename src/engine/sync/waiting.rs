@@ -12,7 +12,7 @@ impl Worker {
         loop {
             let progress = self.progress.listen();
             if self.rounds.done.load(SeqCst) >= round
-                && self.idle_at.load(SeqCst) >= self.store.seq()
+                && self.idle_at.load(SeqCst) >= self.store.item_seq()
                 && !self.is_comparing()
             {
                 self.cut_short.store(false, SeqCst);

@@ -69,13 +69,13 @@ impl Worker {
             let mut next = None;
             let mut fetching = false;
             if !self.is_stopping() {
-                let seq = self.store.seq();
+                let seq = self.store.item_seq();
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
                         Err(error) => return End::Store(error),
                     }
-                    settled_at = self.store.seq();
+                    settled_at = self.store.item_seq();
                 }
                 if sends.len() <= SENDS / 2 {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {

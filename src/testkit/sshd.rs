@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::{Signal, descendants, signal};
+use crate::process::{Signal, descendants, is_stopped, signal};
 
 /// Far above what any of it takes on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -99,6 +99,12 @@ impl Sshd {
     /// Whoever is connected gets no answer any more, and is not told that.
     pub fn freeze(&self) {
         self.sessions().into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    }
+
+    /// Whether nobody who is connected has been let go on.
+    pub fn is_frozen(&self) -> bool {
+        let sessions = self.sessions();
+        !sessions.is_empty() && sessions.into_iter().all(is_stopped)
     }
 
     pub fn thaw(&self) {

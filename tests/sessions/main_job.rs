@@ -267,7 +267,7 @@ fn events_tell_what_happens() {
             let _ = sender.send(line);
         }
     });
-    let first = lines.recv_timeout(crate::common::LIMIT).expect("the first line");
+    let first = lines.recv_timeout(crate::common::limit()).expect("the first line");
     assert!(serde_json::from_str::<Value>(&first).is_ok(), "{first}");
     // Each once it has come: what comes and goes between two looks need not be told.
     let told = |word: &str| {

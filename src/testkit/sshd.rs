@@ -96,9 +96,17 @@ impl Sshd {
         self.child.as_ref().map(|child| descendants(child.id())).unwrap_or_default()
     }
 
-    /// Whoever is connected gets no answer any more, and is not told that.
+    /// Whoever is connected gets no answer any more, and is not told that. When it returns they have
+    /// really stopped.
     pub fn freeze(&self) {
-        self.sessions().into_iter().for_each(|pid| signal(pid, Signal::STOP));
+        loop {
+            let going: Vec<u32> = self.sessions().into_iter().filter(|pid| !is_stopped(*pid)).collect();
+            if going.is_empty() {
+                return;
+            }
+            going.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+            std::thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Whether nobody who is connected has been let go on.

@@ -111,6 +111,8 @@ fn offline_work(s: &Session) {
     all_have(&status["locations"], &LOCATION);
     assert_eq!(status["locations"][0]["link"], "offline");
     assert_eq!(status["locations"][0]["reason"], "by-hand");
+    assert_eq!(s.json_code(&["sync", "nas", "--wait"], 1)["outcome"], "offline");
+    s.ctl(&["sync", "--wait"]).refused(1, &["nas is offline"]);
 
     s.shell(
         "cd papers; echo 'the plan, ours' > plan.txt; sed -i s/one/ONE/ deep/notes.txt; mv old.txt moved.txt; \

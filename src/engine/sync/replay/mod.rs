@@ -174,7 +174,7 @@ impl Worker {
         let after = match result {
             Ok(meta) => {
                 self.refusals.lock().remove(&id);
-                let done = self.store.write(|tx| {
+                let done = self.store.write_in_reserve(|tx| {
                     succeeded(tx, id, meta, &can);
                     Ok::<_, StoreError>(())
                 });
@@ -182,7 +182,9 @@ impl Worker {
                 return done.err().map(End::Store);
             }
             Err(error) => {
-                let after = self.store.write(|tx| Ok::<_, StoreError>(failed(tx, id, handed.step, &error)));
+                let after = self
+                    .store
+                    .write_in_reserve(|tx| Ok::<_, StoreError>(failed(tx, id, handed.step, &error)));
                 match after {
                     Ok(After::Offline) => return Some(End::Lost(error)),
                     Ok(after) => (after, error),

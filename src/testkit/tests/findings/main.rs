@@ -6,3 +6,4 @@ mod decisions;
 mod observing;
 mod place;
 mod replaying;
+mod room;

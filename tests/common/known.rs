@@ -2,12 +2,7 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 9] = [
-    (
-        "look-at-one-folder",
-        "a refused move has only the folder it was in looked at, so what went elsewhere on the server is \
-         sometimes taken for deleted (a cycle of moves is found as move/delete)",
-    ),
+pub const KNOWN: [(&str, &str); 7] = [
     (
         "moved-away",
         "a server's folder that was renamed is sometimes still worked in until the link is made anew",
@@ -19,10 +14,6 @@ pub const KNOWN: [(&str, &str); 9] = [
     (
         "compare-under-a-conflict",
         "sync --wait does not wait for the comparison of a server's new version under an open conflict",
-    ),
-    (
-        "look-under-a-move",
-        "a folder that is being moved on the server while it is looked at is not looked at again",
     ),
     (
         "check-while-recovering",

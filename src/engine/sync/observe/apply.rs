@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use crate::model::{ItemId, LocPath, LocationId, Name, Side};
+use crate::model::{ItemId, Kind, LocPath, LocationId, Name, Side};
 use crate::reconcile::Settled;
 use crate::remote::Capabilities;
 use crate::store::Store;
@@ -60,23 +60,40 @@ impl Observation {
         let mut good = Good::new(&self.listed, self.since);
         let held = {
             let tree = store.read();
-            let missing = self.missing.iter().filter(|f| good.is(&tree, f.folder));
-            round.missing = missing.map(|found| found.what).collect();
+            let mut doubtful = BTreeSet::new();
+            for Found { folder, what } in &self.missing {
+                let sure = good.is(&tree, *folder);
+                if sure { &mut round.missing } else { &mut doubtful }.insert(*what);
+            }
             // Asked for under a path that it no longer had: it was not looked at.
             let lost = self.lost.iter().filter(|(id, path)| {
                 tree.item(**id).is_some() && !tree.is_listing_good(**id, path, self.since)
             });
             applied.stale.extend(lost.map(|(id, _)| *id));
-            match self.partial && capabilities.file_ids {
+            doubtful.extend(&applied.stale);
+            let mut held = match self.partial && capabilities.file_ids {
                 true => changed_here(&tree, self.location),
-                false => ChangedHere::default(),
+                false => Held::default(),
+            };
+            if capabilities.file_ids {
+                held.files.extend(by_file_id(&tree, &doubtful).into_keys());
             }
+            held
         };
         applied.stale.append(&mut good.stale);
         // Seen from one folder a move is a removal: where something changed here hangs on it, all is
         // looked at before anything is said.
         let known = round.missing.len();
-        round.missing.retain(|id| !held.items.contains(id));
+        if self.partial && capabilities.file_ids {
+            let tree = store.read();
+            // A folder may have been moved with all that is in it, and a pin must not go by mistake.
+            let is_much = |id: &ItemId| {
+                tree.item(*id).is_some_and(|i| {
+                    i.pinned || tree.server_state(i).is_some_and(|s| s.meta.kind == Kind::Folder)
+                })
+            };
+            round.missing.retain(|id| !held.items.contains(id) && !is_much(id));
+        }
         applied.ask_all = round.missing.len() < known;
         if capabilities.file_ids {
             round.by_file_id = by_file_id(&store.read(), &round.missing);
@@ -96,7 +113,7 @@ impl Observation {
                     if !good.is(tx.tree(), fresh.parent) {
                         continue;
                     }
-                    if fresh.listed.meta.file_id.is_some_and(|f| held.files.contains(&f)) {
+                    if !held.files.is_empty() && fresh.file_ids().iter().any(|f| held.files.contains(f)) {
                         applied.ask_all = true;
                         continue;
                     }
@@ -118,6 +135,11 @@ impl Observation {
                 Ok::<_, StoreError>(())
             })?;
             applied.stale.append(&mut good.stale);
+        }
+        // What is missing in one folder may have been moved into one whose listing does not count.
+        if capabilities.file_ids && !applied.stale.is_empty() && !round.missing.is_empty() {
+            round.missing.clear();
+            applied.ask_all = true;
         }
         let mut good = Good::new(&self.listed, self.since);
         store.write(|tx| {
@@ -180,29 +202,31 @@ impl<'a> Good<'a> {
     }
 }
 
-/// What something changed here hangs on: the items and all folders above them, and their files.
+/// Of which one look does not tell what moved from what came or went: what something changed here hangs
+/// on (the items and all folders above them), and what stood in folders whose listings do not count.
 #[derive(Default)]
-pub(super) struct ChangedHere {
+pub(super) struct Held {
     items: HashSet<ItemId>,
     files: HashSet<u64>,
 }
 
-pub(super) fn changed_here(tree: &Tree, location: LocationId) -> ChangedHere {
-    let mut here = ChangedHere::default();
+pub(super) fn changed_here(tree: &Tree, location: LocationId) -> Held {
+    let mut here = Held::default();
     let open = tree.location(location).map(|live| &live.attention);
     for id in open.into_iter().flatten() {
-        let mut next = tree.item(*id).filter(|i| i.pending.is_some() || i.conflict.is_some());
-        while let Some(item) = next {
+        let mut stack: Vec<ItemId> = Vec::new();
+        stack.extend(tree.item(*id).filter(|i| i.pending.is_some() || i.conflict.is_some()).map(|i| i.id));
+        while let Some(item) = stack.pop().and_then(|id| tree.item(id)) {
             if !here.items.insert(item.id) {
-                break;
+                continue;
             }
-            let place = tree.place(item, Side::Server);
-            let above = place.or_else(|| tree.place(item, Side::Local));
+            // It may lie in one folder there and be on its way to another.
+            let places = [tree.place(item, Side::Server), tree.place(item, Side::Local)];
             // The location itself is no file that moves.
-            if above.is_some() {
+            if places.iter().any(Option::is_some) {
                 here.files.extend(tree.server_state(item).and_then(|s| s.meta.file_id));
             }
-            next = above.and_then(|(above, _)| tree.item(above));
+            stack.extend(places.into_iter().flatten().map(|(above, _)| above));
         }
     }
     here

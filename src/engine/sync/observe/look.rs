@@ -25,6 +25,14 @@ const LOOKS: usize = 4;
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
 
+/// What a look came to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Looked {
+    All,
+    /// Something was on its way each time: another look is owed.
+    Partly,
+}
+
 impl Worker {
     pub(in crate::sync) async fn observe_loop(self: &Arc<Self>) -> End {
         let root = crate::model::LocPath::root();
@@ -39,9 +47,12 @@ impl Worker {
                 return End::Asked;
             }
             if due || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
-                due = false;
-                if let Err(end) = self.look_everywhere().await {
-                    return end;
+                match self.look_everywhere().await {
+                    Ok(looked) => due = looked == Looked::Partly,
+                    Err(end) => return end,
+                }
+                if due {
+                    self.world.sleep(GATHER_HINTS).await;
                 }
                 continue;
             }
@@ -70,11 +81,11 @@ impl Worker {
         }
     }
 
-    async fn look_everywhere(&self) -> Result<(), End> {
+    async fn look_everywhere(&self) -> Result<Looked, End> {
         let round = self.rounds.asked.load(SeqCst);
         self.rounds.begun.store(round, SeqCst);
         self.hints.lock().clear();
-        self.look(&Scope::Everything).await?;
+        let looked = self.look(&Scope::Everything).await?;
         self.tidy_up().await?;
         self.store.write(|tx| {
             let now = tx.now();
@@ -82,25 +93,27 @@ impl Worker {
             Ok::<_, StoreError>(())
         })?;
         self.want_all_pinned();
-        self.rounds.done.store(round, SeqCst);
+        if looked == Looked::All {
+            self.rounds.done.store(round, SeqCst);
+        }
         // The log may have been found idle before what was just learnt.
         self.kick();
         self.progress.notify(usize::MAX);
-        Ok(())
+        Ok(looked)
     }
 
-    pub(in crate::sync) async fn look_at_hints(&self) -> Result<(), End> {
+    pub(in crate::sync) async fn look_at_hints(&self) -> Result<Looked, End> {
         let hints = std::mem::take(&mut *self.hints.lock());
         if hints.contains(&Hint::Everything) {
             return self.look(&Scope::Everything).await;
         }
         let folders = self.folders_of(&hints);
         if folders.is_empty() {
-            return Ok(());
+            return Ok(Looked::All);
         }
-        self.look(&Scope::Folders(folders)).await?;
+        let looked = self.look(&Scope::Folders(folders)).await?;
         self.want_all_pinned();
-        Ok(())
+        Ok(looked)
     }
 
     /// The hinted folders whose names are known here, or are to be.
@@ -119,40 +132,59 @@ impl Worker {
 
     /// Observes and applies; again where what was found did not count, because our own replay moved
     /// folders under the walk, or where only a look at everything can tell.
-    pub(in crate::sync) async fn look(&self, scope: &Scope) -> Result<(), End> {
+    pub(in crate::sync) async fn look(&self, scope: &Scope) -> Result<Looked, End> {
         let mut scope = scope.clone();
         for _ in 0..LOOKS {
-            let applied = match scope {
-                Scope::Everything => {
-                    let _one_at_a_time = self.observing.lock().await;
-                    self.look_once(&scope).await?
-                }
-                _ => self.look_once(&scope).await?,
-            };
-            if applied.again {
-                self.hints.lock().push(Hint::Everything);
-                self.wake.notify(usize::MAX);
-            }
-            if applied.ask_all {
+            let applied = self.look_once(&scope).await?;
+            if applied.ask_all || applied.again {
                 scope = Scope::Everything;
             } else if applied.stale.is_empty() {
-                return Ok(());
+                return Ok(Looked::All);
             } else {
                 scope = Scope::Below(applied.stale);
             }
+            // What is on its way stands at neither place until its answer is known.
+            self.landed().await;
         }
+        self.owe_look();
+        Ok(Looked::Partly)
+    }
+
+    /// For a program that waits for the names in a folder: what only a look at everything tells comes
+    /// later.
+    pub(in crate::sync) async fn look_promptly(&self, folder: ItemId) -> Result<(), End> {
+        let mut scope = Scope::Folders(BTreeSet::from([folder]));
+        for _ in 0..LOOKS {
+            let applied = self.look_once(&scope).await?;
+            if applied.ask_all || applied.again {
+                self.owe_look();
+            }
+            if applied.stale.is_empty() {
+                return Ok(());
+            }
+            scope = Scope::Below(applied.stale);
+            self.landed().await;
+        }
+        self.owe_look();
+        Ok(())
+    }
+
+    fn owe_look(&self) {
         self.hints.lock().push(Hint::Everything);
         self.wake.notify(usize::MAX);
-        Ok(())
     }
 
     /// The server is listed while others list and apply: only noting what was found is one at a time.
     async fn look_once(&self, scope: &Scope) -> Result<Applied, End> {
+        let everything = *scope == Scope::Everything;
+        let _one_walk_at_a_time = match everything {
+            true => Some(self.observing.lock().await),
+            false => None,
+        };
         let mut found = observe(&self.store, &self.remote, self.location, scope).await?;
         let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
         // Only a look at everything can take the brake off, or carry out what was consented to.
-        let everything = *scope == Scope::Everything;
         // Consent is for what is seen now: unused, it must not let a later removal through.
         let consented = everything && self.confirmed.swap(false, SeqCst);
         match found.braked(&self.store) {

@@ -20,6 +20,7 @@ use crate::store::Store;
 
 use walk::walk;
 
+pub use look::Looked;
 pub use note::{empty_item, expect_content};
 
 /// Which folders a round looks at.

@@ -15,11 +15,12 @@ use std::time::Duration;
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
-use crate::model::{ItemId, Meta, Needs, Side};
+use crate::model::{ItemId, Kind, Meta, Name, Needs, Side};
 use crate::remote::RemoteError;
 use crate::store::content::ContentError;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
+use crate::sync::observe::Looked;
 use crate::sync::schedule::Step;
 use crate::sync::worker::{End, Worker};
 use crate::world::blocking;
@@ -47,9 +48,18 @@ struct Turn {
     fetching: bool,
 }
 
+/// A refusal that a look at the server is to explain.
+struct Puzzle {
+    item: ItemId,
+    error: RemoteError,
+    /// What was displaced lies under this temporary name.
+    kept: Option<Name>,
+}
+
 impl Worker {
     pub(super) async fn replay_loop(self: &Arc<Self>) -> End {
         let mut sends = FuturesUnordered::new();
+        let mut looks = FuturesUnordered::new();
         let mut settled_at = 0;
         // Something could not be settled yet: what it waits for may leave no record (a close).
         let mut held = false;
@@ -74,16 +84,17 @@ impl Worker {
                             fetching = turn.fetching;
                             for handed in turn.handed {
                                 let worker = self.clone();
+                                let flight = self.flights.lock().begin();
                                 sends.push(async move {
                                     let result = send(&worker.remote, &handed).await;
-                                    (handed, result)
+                                    (flight, handed, result)
                                 });
                             }
                         }
                         Err(error) => return End::Store(error),
                     }
                 }
-                if sends.is_empty() && !fetching {
+                if sends.is_empty() && looks.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
                     self.progress.notify(usize::MAX);
                 }
@@ -94,8 +105,21 @@ impl Worker {
                 at.saturating_sub(self.world.elapsed()).max(Duration::from_millis(1))
             });
             futures::select_biased! {
-                done = sends.select_next_some() => {
-                    if let Some(end) = self.answered(done).await {
+                (flight, handed, result) = sends.select_next_some() => {
+                    let puzzle = self.answered(handed.item, handed.step, result);
+                    self.flights.lock().end(flight);
+                    self.progress.notify(usize::MAX);
+                    match puzzle {
+                        Ok(None) => {}
+                        Ok(Some(puzzle)) => {
+                            let worker = self.clone();
+                            looks.push(async move { worker.look_into(puzzle).await });
+                        }
+                        Err(end) => return end,
+                    }
+                }
+                looked = looks.select_next_some() => {
+                    if let Err(end) = looked {
                         return end;
                     }
                 }
@@ -114,7 +138,8 @@ impl Worker {
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
         let cut_short = self.cut_short.load(SeqCst);
-        let mut plan = plan(&self.store, self.location, self.world.elapsed(), cut_short, most);
+        let mut plan =
+            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.puzzling.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
@@ -162,48 +187,56 @@ impl Worker {
     fn moves_folder(&self, id: ItemId, step: Step) -> bool {
         let tree = self.store.read();
         step == Step::Move
-            && tree
-                .item(id)
-                .and_then(|i| i.base.as_deref())
-                .is_some_and(|b| b.meta.kind == crate::model::Kind::Folder)
+            && tree.item(id).and_then(|i| i.base.as_deref()).is_some_and(|b| b.meta.kind == Kind::Folder)
     }
 
-    async fn answered(&self, (handed, result): (Handed, Result<Option<Meta>, RemoteError>)) -> Option<End> {
-        let id = handed.item;
-        let can = self.can();
-        let after = match result {
+    /// Notes an answer. What only a look at the server explains is returned.
+    fn answered(
+        &self,
+        item: ItemId,
+        step: Step,
+        result: Result<Option<Meta>, RemoteError>,
+    ) -> Result<Option<Puzzle>, End> {
+        let error = match result {
             Ok(meta) => {
-                self.refusals.lock().remove(&id);
-                let done = self.store.write_in_reserve(|tx| {
-                    succeeded(tx, id, meta, &can);
+                self.refusals.lock().remove(&item);
+                let can = self.can();
+                self.store.write_in_reserve(|tx| {
+                    succeeded(tx, item, meta, &can);
                     Ok::<_, StoreError>(())
-                });
-                self.progress.notify(usize::MAX);
-                return done.err().map(End::Store);
+                })?;
+                return Ok(None);
             }
-            Err(error) => {
-                let after = self
-                    .store
-                    .write_in_reserve(|tx| Ok::<_, StoreError>(failed(tx, id, handed.step, &error)));
-                match after {
-                    Ok(After::Offline) => return Some(End::Lost(error)),
-                    Ok(after) => (after, error),
-                    Err(error) => return Some(End::Store(error)),
-                }
-            }
+            Err(error) => error,
         };
-        match after {
-            (After::Look, error) => {
-                let before = self.store.read().item(id).cloned();
-                self.look_again(id);
-                // Until somebody has looked, it would only be refused again.
-                if let Err(end) = self.look_at_hints().await {
-                    return Some(end);
-                }
-                self.refused_again(id, before, &error).err().map(End::Store)
-            }
-            (After::Keep(name), _) => self.keep_displaced(id, &name).await.err(),
-            _ => None,
+        let kept =
+            match self.store.write_in_reserve(|tx| Ok::<_, StoreError>(failed(tx, item, step, &error)))? {
+                After::Offline => return Err(End::Lost(error)),
+                After::Problem => return Ok(None),
+                After::Look => None,
+                After::Keep(name) => Some(name),
+            };
+        self.puzzling.lock().insert(item);
+        Ok(Some(Puzzle { item, error, kept }))
+    }
+
+    /// Looks at the server because of a refusal; other records go on meanwhile.
+    async fn look_into(&self, puzzle: Puzzle) -> Result<(), End> {
+        let looked = self.explain(&puzzle).await;
+        self.puzzling.lock().remove(&puzzle.item);
+        self.kick();
+        looked
+    }
+
+    async fn explain(&self, puzzle: &Puzzle) -> Result<(), End> {
+        if let Some(name) = &puzzle.kept {
+            return self.keep_displaced(puzzle.item, name).await;
+        }
+        let before = self.store.read().item(puzzle.item).cloned();
+        self.look_again(puzzle.item);
+        match self.look_at_hints().await? {
+            Looked::All => Ok(self.refused_again(puzzle.item, before, &puzzle.error)?),
+            Looked::Partly => Ok(()),
         }
     }
 
@@ -252,13 +285,13 @@ impl Worker {
     }
 
     /// What is in the way on a server for which names that differ only in case are one.
-    fn like_named(&self, id: ItemId) -> Option<crate::model::Name> {
+    fn like_named(&self, id: ItemId) -> Option<Name> {
         if self.can().case_sensitive {
             return None;
         }
         let tree = self.store.read();
         let (parent, name) = tree.place(tree.item(id)?, Side::Local)?;
-        let folded = |name: &crate::model::Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
+        let folded = |name: &Name| String::from_utf8_lossy(name.as_bytes()).to_lowercase();
         let wanted = folded(&name);
         let there = tree.server_children(parent);
         let other = there.into_iter().find(|(n, child)| *child != id && folded(n) == wanted);
@@ -268,7 +301,7 @@ impl Worker {
     /// What the server had was replaced at the very moment it changed, and lies under a temporary name:
     /// it goes to the stash. What stands at the path now may be ours or somebody's third one: as after
     /// an answer that was lost, a look tells.
-    async fn keep_displaced(&self, id: ItemId, name: &crate::model::Name) -> Result<(), End> {
+    async fn keep_displaced(&self, id: ItemId, name: &Name) -> Result<(), End> {
         let path = self.store.read().path(id, Side::Server);
         if let Some((folder, _)) = path.and_then(|path| path.split_last()) {
             let kept = folder.join(name);
@@ -287,6 +320,7 @@ impl Worker {
             Ok::<_, StoreError>(())
         })?;
         self.look_again(id);
-        self.look_at_hints().await
+        self.look_at_hints().await?;
+        Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! Which records may be sent now, and writing them down as intents.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use crate::model::{ContentId, ItemId, LocationId, Name};
@@ -25,15 +26,22 @@ pub struct Plan {
     pub lacking: Vec<(ItemId, ContentId)>,
 }
 
-/// Which records may be sent now, at most so many.
-pub fn plan(store: &Store, location: LocationId, now: Duration, cut_short: bool, most: usize) -> Plan {
+/// Which records may be sent now, at most so many. Those that puzzle are not.
+pub fn plan(
+    store: &Store,
+    location: LocationId,
+    now: Duration,
+    cut_short: bool,
+    most: usize,
+    puzzling: &BTreeSet<ItemId>,
+) -> Plan {
     let mut plan = Plan::default();
     let tree = &*store.read();
     let Some(live) = tree.location(location) else {
         return plan;
     };
     let mut behind = Vec::new();
-    for id in &live.attention {
+    for id in live.attention.iter().filter(|id| !puzzling.contains(id)) {
         let Some(item) = tree.item(*id) else { continue };
         match readiness(tree, item, now, cut_short) {
             Readiness::Send(step) => match lacking(tree, store.contents(), item, step) {
@@ -49,7 +57,7 @@ pub fn plan(store: &Store, location: LocationId, now: Duration, cut_short: bool,
         }
     }
     let in_flight = live.attention.iter().any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
-    if plan.ready.is_empty() && plan.lacking.is_empty() && !in_flight {
+    if plan.ready.is_empty() && plan.lacking.is_empty() && puzzling.is_empty() && !in_flight {
         plan.circle = behind.into_iter().find_map(|id| circle(tree, id, now));
     }
     plan

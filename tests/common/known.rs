@@ -2,17 +2,12 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 5] = [
-    (
-        "full-for-ever",
-        "once a commit met a full disk the store sometimes stays closed until the engine is started anew",
-    ),
+pub const KNOWN: [(&str, &str); 3] = [
     (
         "check-while-recovering",
         "right after a kill while online a check finds two items at one place in base, until answers that were \
          lost are looked up",
     ),
-    ("room", "with the store's disk full not even a removal through the mount is taken"),
     ("rules", "rules, misses, answers and signing in have no commands yet"),
     (
         "time-of-agreement",

@@ -41,6 +41,8 @@ pub struct Worker {
     /// Attempts to connect that ended, one way or the other.
     tries: AtomicU64,
     closed: AtomicBool,
+    /// It waits for room on the disk of the store.
+    pub(super) held_up: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
     /// `sync` asked to send without waiting for quiet.
@@ -151,6 +153,7 @@ impl Worker {
             by_hand: AtomicBool::new(by_hand),
             tries: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
             rounds: Rounds::default(),
             cut_short: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
@@ -343,11 +346,12 @@ impl Worker {
             return end;
         }
         self.set_link(Link::Online, String::new());
+        self.held_up.store(false, SeqCst);
         self.want_all_pinned();
         futures::select_biased! {
             end = self.replay_loop().fuse() => end,
-            end = self.observe_loop().fuse() => end,
-            end = self.fetch_loop().fuse() => end,
+            end = self.with_room(|| self.observe_loop()).fuse() => end,
+            end = self.with_room(|| self.fetch_loop()).fuse() => end,
         }
     }
 }

@@ -201,7 +201,7 @@ impl Worker {
             Ok(meta) => {
                 self.refusals.lock().remove(&item);
                 let can = self.can();
-                self.store.write(|tx| {
+                self.store.write_in_reserve(|tx| {
                     succeeded(tx, item, meta, &can);
                     Ok::<_, StoreError>(())
                 })?;
@@ -209,12 +209,13 @@ impl Worker {
             }
             Err(error) => error,
         };
-        let kept = match self.store.write(|tx| Ok::<_, StoreError>(failed(tx, item, step, &error)))? {
-            After::Offline => return Err(End::Lost(error)),
-            After::Problem => return Ok(None),
-            After::Look => None,
-            After::Keep(name) => Some(name),
-        };
+        let kept =
+            match self.store.write_in_reserve(|tx| Ok::<_, StoreError>(failed(tx, item, step, &error)))? {
+                After::Offline => return Err(End::Lost(error)),
+                After::Problem => return Ok(None),
+                After::Look => None,
+                After::Keep(name) => Some(name),
+            };
         self.held_back.lock().insert(item, HeldBack::Look);
         Ok(Some(Puzzle { item, error, kept }))
     }

@@ -106,12 +106,12 @@ pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<Vec<(ItemId, C
         match content.seal() {
             Ok(_) => sealed.push(content),
             Err(ContentError::Full) => return Err(StoreError::Full),
-            Err(ContentError::Io(error)) => return Err(StoreError::Io(error)),
+            Err(ContentError::Io(error)) => return Err(error.into()),
             Err(error) => refused.push((id, error)),
         }
     }
     store.contents().sync(&sealed)?;
-    store.write(|tx| {
+    store.write_in_reserve(|tx| {
         sealed.iter().for_each(|c| tx.touch_content(c.id()));
         Ok::<_, StoreError>(())
     })?;
@@ -125,7 +125,7 @@ pub fn hand_over(
     capabilities: &Capabilities,
     aside: Option<&Name>,
 ) -> Result<Vec<Handed>, StoreError> {
-    store.write(|tx| {
+    store.write_in_reserve(|tx| {
         let now = tx.elapsed();
         let mut handed = Vec::new();
         for (id, step) in ready {

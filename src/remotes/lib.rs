@@ -25,6 +25,7 @@ mod file_url;
 pub mod folder;
 mod kinds;
 mod percent;
+pub mod sftp;
 mod spawn;
 mod supply;
 mod temp;

@@ -28,10 +28,15 @@ pub struct Sshd {
 impl Sshd {
     /// With keys of its own for server and user.
     pub fn start() -> Result<Sshd, String> {
+        Sshd::with_sftp("")
+    }
+
+    /// Where `sftp` is another command than OpenSSH's `sftp-server`, or the same with options.
+    pub fn with_sftp(command: &str) -> Result<Sshd, String> {
         if let Some(tool) = TOOLS.iter().find(|tool| !Path::new(tool).exists()) {
             return Err(format!("{tool} is missing"));
         }
-        let sftp = SFTP_SERVERS.iter().find(|s| Path::new(s).exists()).ok_or("sftp-server is missing")?;
+        let sftp = if command.is_empty() { sftp_server()? } else { command };
         let top = tempfile::Builder::new().prefix("holdfast-sshd-").tempdir().map_err(|e| e.to_string())?;
         if rustix::process::geteuid().is_root() {
             // Where Debian's sshd wants its empty folder.
@@ -63,6 +68,25 @@ impl Sshd {
     /// What `ssh -F` takes; it knows the server as [`HOST`] and asks nothing.
     pub fn ssh_config(&self) -> PathBuf {
         self.top.path().join("ssh_config")
+    }
+
+    /// What runs in place of `ssh`, as a shell would read it.
+    pub fn ssh_command(&self) -> String {
+        format!("ssh -F {}", self.ssh_config().display())
+    }
+
+    /// Where its keys and its configuration lie.
+    pub fn dir(&self) -> &Path {
+        self.top.path()
+    }
+
+    /// Starts it anew with what this makes of its configuration.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&str) -> String) -> Result<(), String> {
+        self.kill();
+        let file = self.top.path().join("sshd_config");
+        let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+        std::fs::write(&file, change(&text)).map_err(|e| e.to_string())?;
+        self.listen()
     }
 
     /// Takes connections, again after [`Sshd::kill`], at the same port.
@@ -128,6 +152,12 @@ impl Drop for Sshd {
     }
 }
 
+/// OpenSSH's own, where it lies on this machine.
+pub fn sftp_server() -> Result<&'static str, String> {
+    let found = SFTP_SERVERS.into_iter().find(|s| Path::new(s).exists());
+    found.ok_or_else(|| "sftp-server is missing".into())
+}
+
 /// A folder of the server, mounted.
 pub struct Sshfs {
     command: Command,
@@ -146,7 +176,7 @@ impl Sshfs {
         let mut command = Command::new("sshfs");
         command
             .arg("-o")
-            .arg(format!("ssh_command=ssh -F {}", server.ssh_config().display()))
+            .arg(format!("ssh_command={}", server.ssh_command()))
             .args(["-o", "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0"])
             .arg(format!("{HOST}:{}", folder.display()))
             .arg(at);

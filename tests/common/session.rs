@@ -27,6 +27,8 @@ pub struct Session {
     child: Option<Child>,
     /// Kept whole on failure, for whoever looks.
     pub serve_options: Vec<String>,
+    /// What the engine finds in its environment besides.
+    pub serve_env: Vec<(&'static str, String)>,
 }
 
 /// A test that cannot run here says why, in a line that is counted.
@@ -84,7 +86,7 @@ impl Session {
         for name in ["data", "config", "cache", "runtime", "home", "server"] {
             DirBuilder::new().mode(0o700).create(base.join(name)).expect("a new folder can be filled");
         }
-        Some(Session { folder: Some(folder), base, ctl, child: None, serve_options: Vec::new() })
+        Some(Session { folder: Some(folder), base, ctl, child: None, serve_options: Vec::new(), serve_env: Vec::new() })
     }
 
     /// A served engine without locations.
@@ -168,6 +170,7 @@ impl Session {
         for option in &self.serve_options {
             command.arg("-o").arg(option);
         }
+        command.envs(self.serve_env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
     }

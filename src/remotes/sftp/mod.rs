@@ -124,3 +124,27 @@ impl Connector for SftpConnector {
         Ok(Arc::new(SftpRemote::new(url, owner, self.options.clone()?)?))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_is_split_as_a_shell_splits_words() {
+        let words = |text: &str| SftpOptions::with_command(text).map(|options| options.command);
+        assert_eq!(words("ssh -F 'my config' -v").unwrap(), ["ssh", "-F", "my config", "-v"]);
+        assert!(words("ssh 'x").unwrap_err().contains("quote"));
+        assert!(words("  ").unwrap_err().contains("empty"));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused_before_anything_is_started() {
+        let connector = SftpConnector::new(Ok(SftpOptions::default()));
+        assert_eq!(connector.check("sftp://nas/a"), Ok(()));
+        assert!(connector.check("sftp://-oProxyCommand=x/a").is_err());
+        assert!(connector.remote("sftp://nas/a", "m/e").is_err());
+        assert_eq!(connector.public_url("sftp://me:secret@nas/a"), "sftp://me@nas/a");
+        let broken = SftpConnector::new(SftpOptions::with_command("'"));
+        assert!(broken.check("sftp://nas/a").unwrap_err().contains("HOLDFAST_SSH_COMMAND"));
+    }
+}

@@ -8,25 +8,25 @@ use crate::percent;
 
 /// The folder that a URL names. The error is a sentence for the person.
 pub fn parse(url: &str) -> Result<PathBuf, String> {
-    let rest = strip_scheme(url).ok_or("The address must begin with file://")?;
+    let rest = strip_scheme(url).ok_or("the address must begin with file://")?;
     let slash =
-        rest.find('/').ok_or("After file:// comes a path that begins with a /, as in file:///mnt/share")?;
+        rest.find('/').ok_or("after file:// comes a path that begins with a /, as in file:///mnt/share")?;
     let (host, path) = rest.split_at(slash);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         return Err(format!(
-            "A file:// address names a folder of this computer, and cannot name the computer {host}; \
+            "a file:// address names a folder of this computer, and cannot name the computer {host}; \
              write file:// and a third / before the path"
         ));
     }
     if path.contains(['?', '#']) {
-        return Err("In a file:// address ? is written %3F and # is written %23".into());
+        return Err("in a file:// address ? is written %3F and # is written %23".into());
     }
     let bytes = percent::decode(path)?;
     if bytes.contains(&0) {
-        return Err("A path cannot hold a NUL byte (%00)".into());
+        return Err("a path cannot hold a NUL byte (%00)".into());
     }
     if bytes.split(|&b| b == b'/').any(|part| part == b"..") {
-        return Err("The path must not hold ..".into());
+        return Err("the path must not hold ..".into());
     }
     Ok(PathBuf::from(OsString::from_vec(bytes)))
 }

@@ -13,7 +13,7 @@ pub fn decode(path: &str) -> Result<Vec<u8>, String> {
         let digit = |at: usize| tail.get(at).and_then(|&b| char::from(b).to_digit(16));
         let (Some(high), Some(low)) = (digit(0), digit(1)) else {
             return Err(
-                "After a % in the address come two hexadecimal digits; a % itself is written %25".into()
+                "after a % in the address come two hexadecimal digits; a % itself is written %25".into()
             );
         };
         bytes.push((high * 16 + low) as u8);

@@ -22,9 +22,9 @@ pub fn descendants(of: u32) -> Vec<u32> {
     all
 }
 
-/// Whether it is stopped, as by `Signal::STOP`.
+/// Whether it is stopped, as by `Signal::STOP`, or has ended.
 pub fn is_stopped(pid: u32) -> bool {
-    stat(pid).is_some_and(|(state, _)| state == 'T')
+    stat(pid).is_none_or(|(state, _)| matches!(state, 'T' | 'Z'))
 }
 
 /// State and parent.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::process::{Signal, descendants, signal};
+use crate::process::{Signal, descendants, is_stopped, signal};
 
 /// Far above what any of it takes on any machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -120,13 +120,33 @@ impl Sshd {
         self.child.as_ref().map(|child| descendants(child.id())).unwrap_or_default()
     }
 
-    /// Whoever is connected gets no answer any more, and is not told that.
+    /// As a machine that hangs: whoever is connected or connects gets no answer, and is not told that.
+    /// When it returns all have really stopped.
     pub fn freeze(&self) {
-        self.sessions().into_iter().for_each(|pid| signal(pid, Signal::STOP));
+        loop {
+            let going: Vec<u32> = self.processes().into_iter().filter(|pid| !is_stopped(*pid)).collect();
+            if going.is_empty() {
+                return;
+            }
+            going.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Whether nothing of it has been let go on.
+    pub fn is_frozen(&self) -> bool {
+        let all = self.processes();
+        !all.is_empty() && all.into_iter().all(is_stopped)
     }
 
     pub fn thaw(&self) {
-        self.sessions().into_iter().for_each(|pid| signal(pid, Signal::CONT));
+        self.processes().into_iter().for_each(|pid| signal(pid, Signal::CONT));
+    }
+
+    /// The one that listens, and those of the connections.
+    fn processes(&self) -> Vec<u32> {
+        let listens = self.child.as_ref().map(std::process::Child::id);
+        listens.into_iter().chain(self.sessions()).collect()
     }
 
     /// Every connection ends; new ones are taken.

@@ -2,15 +2,10 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 11] = [
+pub const KNOWN: [(&str, &str); 9] = [
     (
         "full-for-ever",
         "once a commit met a full disk the store sometimes stays closed until the engine is started anew",
-    ),
-    (
-        "look-at-one-folder",
-        "a refused move has only the folder it was in looked at, so what went elsewhere on the server is \
-         sometimes taken for deleted (a cycle of moves is found as move/delete)",
     ),
     (
         "moved-away",
@@ -23,10 +18,6 @@ pub const KNOWN: [(&str, &str); 11] = [
     (
         "compare-under-a-conflict",
         "sync --wait does not wait for the comparison of a server's new version under an open conflict",
-    ),
-    (
-        "look-under-a-move",
-        "a folder that is being moved on the server while it is looked at is not looked at again",
     ),
     (
         "check-while-recovering",

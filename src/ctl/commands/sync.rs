@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use holdfast_bus::Commands;
-use holdfast_engine::model::SyncOutcome;
+use holdfast_engine::model::{Link, LocationStatus, SyncOutcome};
 use indicatif::ProgressBar;
 use serde_json::json;
 
@@ -35,7 +35,6 @@ pub async fn sync(
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }
-    let whose = name.unwrap_or("a location");
     match outcome? {
         SyncOutcome::Clean => {
             let said = if wait { "Both sides are the same." } else { "" };
@@ -49,9 +48,27 @@ pub async fn sync(
             )?;
             Ok(Exit::Waiting)
         }
-        SyncOutcome::Offline => Err(Failure::failed(format!("{whose} is offline"))),
-        SyncOutcome::TimedOut => Err(Failure::failed("the time ran out")),
+        SyncOutcome::Offline => {
+            out.print(|| json!({ "ok": false, "outcome": "offline" }), String::new)?;
+            Err(Failure::failed(format!("{} is offline", offline_ones(engine, name).await)))
+        }
+        SyncOutcome::TimedOut => {
+            out.print(|| json!({ "ok": false, "outcome": "timed-out" }), String::new)?;
+            Err(Failure::failed("the time ran out"))
+        }
     }
+}
+
+/// Those that were meant, by name.
+async fn offline_ones(engine: &dyn Commands, name: Option<&str>) -> String {
+    if let Some(name) = name {
+        return name.to_owned();
+    }
+    // A look that fails, or comes too late, only tells less.
+    let locations = engine.status().await.map(|status| status.locations).unwrap_or_default();
+    let offline = |location: &LocationStatus| matches!(location.link, Link::Offline(_));
+    let names: Vec<String> = locations.into_iter().filter(offline).map(|location| location.name).collect();
+    if names.is_empty() { "a location".into() } else { names.join(", ") }
 }
 
 fn spinner() -> ProgressBar {

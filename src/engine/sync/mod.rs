@@ -1,20 +1,21 @@
 //! Bringing local and server together: one worker for each location.
 //!
 //! ```text
-//!  log -> schedule -> replay -> remote            (loops, replay, schedule, recover)
-//!  remote -> observe -> settle(reconcile) -> trees (loops, observe, settle, reconcile)
+//!  log -> schedule -> replay -> remote            (replay, schedule, recover)
+//!  remote -> observe -> settle(reconcile) -> trees (observe, settling, reconcile)
 //!  remote -> fetch -> contents                     (fetch, provide)
 //! ```
 //!
 //! `reconcile` and `schedule` decide and do no I/O; the rest carries out.
 
 mod fetch;
-mod loops;
 mod observe;
 mod provide;
 mod recover;
 mod replay;
 pub mod schedule;
+mod settling;
+mod waiting;
 mod worker;
 
 use std::collections::BTreeMap;

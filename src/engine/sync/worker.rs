@@ -55,6 +55,10 @@ pub struct Worker {
     pub(super) wanted: Mutex<Wanted>,
     /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
     pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
+    /// Records with the remote.
+    pub(super) flights: Mutex<Flights>,
+    /// Refused, and being looked at: until that is done they would only be refused again.
+    pub(super) puzzling: Mutex<std::collections::BTreeSet<crate::model::ItemId>>,
     /// How often the server refused a change although a look showed nothing new.
     pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
     /// Folders in which the server hinted at changes.
@@ -66,6 +70,25 @@ pub(super) struct Rounds {
     pub asked: AtomicU64,
     pub begun: AtomicU64,
     pub done: AtomicU64,
+}
+
+/// Calls whose answer is not known yet, by a running number.
+#[derive(Default)]
+pub(super) struct Flights {
+    last: u64,
+    under_way: std::collections::BTreeSet<u64>,
+}
+
+impl Flights {
+    pub fn begin(&mut self) -> u64 {
+        self.last += 1;
+        self.under_way.insert(self.last);
+        self.last
+    }
+
+    pub fn end(&mut self, flight: u64) {
+        self.under_way.remove(&flight);
+    }
 }
 
 #[derive(Clone)]
@@ -126,6 +149,8 @@ impl Worker {
             applying: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
             untidy: Mutex::default(),
+            flights: Mutex::default(),
+            puzzling: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),
         }
@@ -214,6 +239,18 @@ impl Worker {
         self.kick();
     }
 
+    /// Returns when the answers to all that is with the remote now have been noted.
+    pub(super) async fn landed(&self) {
+        let last = self.flights.lock().last;
+        loop {
+            let progress = self.progress.listen();
+            if self.flights.lock().under_way.range(..=last).next().is_none() {
+                return;
+            }
+            progress.await;
+        }
+    }
+
     pub(super) fn is_stopping(&self) -> bool {
         self.closing.load(SeqCst) || self.by_hand.load(SeqCst)
     }
@@ -291,6 +328,8 @@ impl Worker {
     }
 
     async fn work_online(self: &Arc<Self>) -> End {
+        self.flights.lock().under_way.clear();
+        self.puzzling.lock().clear();
         if let Err(end) = self.recover().await {
             return end;
         }

@@ -23,16 +23,16 @@ pub fn parse(url: &str) -> Result<Address, String> {
     let user = user.map(check_user).transpose()?;
     let (host, port) = split_port(server)?;
     if path.contains(['?', '#']) {
-        return Err("In an sftp:// address ? is written %3F and # is written %23".into());
+        return Err("in an sftp:// address ? is written %3F and # is written %23".into());
     }
     let bytes = percent::decode(path)?;
     if bytes.contains(&0) {
-        return Err("A path cannot hold a NUL byte (%00)".into());
+        return Err("a path cannot hold a NUL byte (%00)".into());
     }
     let parts: Vec<&[u8]> =
         bytes.split(|&b| b == b'/').filter(|part| !part.is_empty() && *part != b".").collect();
     if parts.contains(&&b".."[..]) {
-        return Err("The path must not hold ..".into());
+        return Err("the path must not hold ..".into());
     }
     let folder = match parts.split_first() {
         Some((first, below)) if *first == b"~" => below.join(&b'/'),
@@ -55,15 +55,15 @@ pub fn public(url: &str) -> String {
 
 fn split(url: &str) -> Result<(&str, &str), String> {
     let rest = url.split_once("://").filter(|(scheme, _)| scheme.eq_ignore_ascii_case("sftp"));
-    let (_, rest) = rest.ok_or("The address must begin with sftp://")?;
+    let (_, rest) = rest.ok_or("the address must begin with sftp://")?;
     let slash =
-        rest.find('/').ok_or("After the server comes a path, as in sftp://nas/home/me or sftp://nas/~/")?;
+        rest.find('/').ok_or("after the server comes a path, as in sftp://nas/home/me or sftp://nas/~/")?;
     Ok(rest.split_at(slash))
 }
 
 fn check_user(user: &str) -> Result<String, String> {
     if user.contains(':') {
-        return Err("A password does not belong in an address; sign in with a key".into());
+        return Err("a password does not belong in an address; sign in with a key".into());
     }
     let user = String::from_utf8(percent::decode(user)?).map_err(|_| "The user's name must be text")?;
     let is_fine = !user.is_empty()
@@ -75,10 +75,10 @@ fn check_user(user: &str) -> Result<String, String> {
 fn split_port(server: &str) -> Result<(String, Option<u16>), String> {
     let (host, port) = match server.strip_prefix('[').map(|rest| rest.split_once(']')) {
         Some(Some((host, rest))) => (host, rest.strip_prefix(':').or((!rest.is_empty()).then_some(""))),
-        Some(None) => return Err("A [ before the address of a server needs a ] behind it".into()),
+        Some(None) => return Err("a [ before the address of a server needs a ] behind it".into()),
         None => match server.rsplit_once(':') {
             Some((host, _)) if host.contains(':') => {
-                return Err("The address of a server that holds colons stands in [ ]".into());
+                return Err("the address of a server that holds colons stands in [ ]".into());
             }
             Some((host, port)) => (host, Some(port)),
             None => (server, None),

@@ -48,6 +48,8 @@ async fn a_frozen_server_is_gone_until_it_wakes_up() {
     assert_gone(stat);
     let large = Bytes::arc(&vec![7; 4 << 20]);
     assert_gone(remote.create_file(&path("large"), large, &new_meta()).await);
+    // And it stays so, without hanging, as long as the server sleeps.
+    assert_gone(remote.connect().await);
     server.sshd.thaw();
     connect(&remote).await;
     assert_eq!(remote.stat(&path("a")).await.unwrap().size, 1);

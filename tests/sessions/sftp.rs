@@ -62,7 +62,7 @@ fn cut_off_worked_in_reconnected_and_decided() {
     s.ctl(&["sync", "nas"]);
     until("it is seen that the server is gone", || is_offline(&s, "server-gone"));
     s.ok(&["resolve", "nas:d/both", "--keep", "both"]);
-    s.write_here("d/later", &"x".repeat(3 << 20));
+    s.write_here("d/later", "x".repeat(3 << 20));
     sshd.listen().expect("the server comes back");
     s.sync(0);
     assert_eq!(s.read_there("d/both"), "one, here\n");
@@ -84,7 +84,7 @@ fn why_a_server_cannot_be_had_is_told_and_changes_are_kept() {
         assert!(
             ran.code != 0 && ran.err.contains(words) && !ran.err.contains("secret"),
             "{url}: {}",
-            ran.text()
+            ran.err
         );
     }
     // The key is taken away: sign-in is needed, what is here stays and is worked in.
@@ -95,7 +95,7 @@ fn why_a_server_cannot_be_had_is_told_and_changes_are_kept() {
     s.ctl(&["sync", "nas"]);
     until("it is told that sign-in is needed", || is_offline(&s, "sign-in-needed"));
     let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "1"]).code(1);
-    assert!(ran.err.contains("does not let this user in"), "{}", ran.text());
+    assert!(ran.err.contains("does not let this user in"), "{}", ran.err);
     assert_eq!(s.read_here("a"), "two\n");
     assert_eq!(s.json(&["changes"]).as_array().map(Vec::len), Some(1));
     fs::rename(&away, &key).unwrap();
@@ -107,5 +107,5 @@ fn why_a_server_cannot_be_had_is_told_and_changes_are_kept() {
     s.ctl(&["sync", "nas"]);
     until("it is seen that the server is gone", || is_offline(&s, "server-gone"));
     let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "1"]).code(1);
-    assert!(ran.err.lines().count() == 1 && ran.err.contains(HOST), "{}", ran.text());
+    assert!(ran.err.lines().count() == 1 && ran.err.contains(HOST), "{}", ran.err);
 }

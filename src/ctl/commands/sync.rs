@@ -10,6 +10,7 @@ use serde_json::json;
 
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Out;
+use crate::show::text::plain;
 
 pub async fn offline(engine: &dyn Commands, name: Option<&str>, out: Out) -> Ended {
     engine.offline(name).await?;
@@ -50,7 +51,7 @@ pub async fn sync(
         }
         SyncOutcome::Offline => {
             out.print(|| json!({ "ok": false, "outcome": "offline" }), String::new)?;
-            Err(Failure::failed(format!("{} is offline", offline_ones(engine, name).await)))
+            Err(Failure::failed(offline_ones(engine, name).await))
         }
         SyncOutcome::TimedOut => {
             out.print(|| json!({ "ok": false, "outcome": "timed-out" }), String::new)?;
@@ -59,16 +60,19 @@ pub async fn sync(
     }
 }
 
-/// Those that were meant, by name.
+/// Those that were meant, each with why.
 async fn offline_ones(engine: &dyn Commands, name: Option<&str>) -> String {
-    if let Some(name) = name {
-        return name.to_owned();
-    }
     // A look that fails, or comes too late, only tells less.
     let locations = engine.status().await.map(|status| status.locations).unwrap_or_default();
-    let offline = |location: &LocationStatus| matches!(location.link, Link::Offline(_));
-    let names: Vec<String> = locations.into_iter().filter(offline).map(|location| location.name).collect();
-    if names.is_empty() { "a location".into() } else { names.join(", ") }
+    let meant = |location: &LocationStatus| {
+        matches!(location.link, Link::Offline(_)) && name.is_none_or(|name| name == location.name)
+    };
+    let told = |location: LocationStatus| match plain(&location.detail) {
+        why if why.is_empty() => format!("{} is offline", location.name),
+        why => format!("{} is offline: {why}", location.name),
+    };
+    let told: Vec<String> = locations.into_iter().filter(meant).map(told).collect();
+    if told.is_empty() { format!("{} is offline", name.unwrap_or("a location")) } else { told.join("; ") }
 }
 
 fn spinner() -> ProgressBar {

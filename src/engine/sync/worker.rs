@@ -190,6 +190,7 @@ impl Worker {
     pub(super) fn can(&self) -> Capabilities {
         self.capabilities().unwrap_or(Capabilities {
             exchange: false,
+            atomic_replace: false,
             file_ids: false,
             symlinks: true,
             hard_links: false,

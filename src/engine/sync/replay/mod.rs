@@ -70,6 +70,7 @@ impl Worker {
             let mut fetching = false;
             if !self.is_stopping() {
                 let seq = self.store.item_seq();
+                let round = self.rounds.done.load(SeqCst);
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
@@ -96,6 +97,7 @@ impl Worker {
                 }
                 if sends.is_empty() && looks.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
+                    self.rounds.sent.fetch_max(round, SeqCst);
                     self.progress.notify(usize::MAX);
                 }
             } else if sends.is_empty() {
@@ -125,7 +127,7 @@ impl Worker {
                 }
                 () = changed.fuse() => {
                     // A program that does much at once is not looked at for each thing it does.
-                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                    if sends.is_empty() && !self.is_cut_short() {
                         self.world.sleep(GATHER_CHANGES).await;
                     }
                 }
@@ -137,7 +139,7 @@ impl Worker {
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
-        let cut_short = self.cut_short.load(SeqCst);
+        let cut_short = self.is_cut_short();
         let mut plan =
             plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.held_back.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };

@@ -5,6 +5,7 @@
 //! committer gathers records for some milliseconds and brings them into the database in one
 //! durable transaction, the contents they speak of first.
 
+mod chains;
 mod commit;
 pub mod content;
 pub mod files;
@@ -20,6 +21,7 @@ mod start;
 pub mod tree;
 mod tx;
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -62,6 +64,8 @@ pub struct Shared {
     /// A close could not be recorded.
     pub(crate) unrecorded: AtomicBool,
     closed: AtomicBool,
+    /// Contents that could not take over what is under them.
+    failed_to_flatten: Mutex<HashSet<ContentId>>,
     journal: Mutex<Box<dyn Journal>>,
     /// Also for reading: `Database` is used by one at a time.
     database: Mutex<Box<dyn Database>>,

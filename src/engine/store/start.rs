@@ -50,6 +50,7 @@ impl Store {
             room,
             unrecorded: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            failed_to_flatten: Mutex::default(),
             journal: Mutex::new(parts.journal),
             database: Mutex::new(parts.database),
             world: parts.world,

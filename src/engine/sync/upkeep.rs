@@ -1,5 +1,5 @@
 //! What the store needs now and then, whichever location it is for: closes that a full disk kept from
-//! being recorded.
+//! being recorded, files changed in place that can take over their originals.
 //!
 //! One task for the whole engine; it never holds up a program.
 
@@ -30,6 +30,7 @@ pub(super) async fn keep_up(store: Store) {
 
 fn look_after(store: &Store) {
     store.room.restore();
+    store.shorten_chains();
     if let Err(error) = close_unrecorded(store) {
         tracing::warn!(%error, "closed files are not recorded as closed yet");
     }

@@ -1,11 +1,11 @@
 //! All contents of a store.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 use super::handles::Handles;
 use super::map::MAP;
@@ -32,6 +32,8 @@ pub struct Contents {
 pub(super) struct Shared {
     pub store: Arc<Store>,
     pub all: RwLock<HashMap<ContentId, Arc<Content>>>,
+    /// Those that lie over others.
+    pub laid_over: Mutex<BTreeSet<ContentId>>,
 }
 
 /// What every content needs of the store.
@@ -66,16 +68,22 @@ impl Contents {
             let state = State::load(row.file, row.size, row.whole, row.sealed, row.digest);
             all.insert(row.id, Arc::new(Content::new(row.id, store.clone(), state)));
         }
+        let laid_over = Mutex::new(over.iter().map(|(id, ..)| *id).collect());
         for (id, under, changed) in over {
             let below = all.get(&under.content).filter(|below| below.id() < id).cloned();
             let overlay = Overlay::load(under, below, RangeSet::from_ranges(changed));
             all[&id].set_overlay(overlay);
         }
-        Contents { shared: Arc::new(Shared { store, all: RwLock::new(all) }) }
+        Contents { shared: Arc::new(Shared { store, all: RwLock::new(all), laid_over }) }
     }
 
     pub fn get(&self, id: ContentId) -> Option<Arc<Content>> {
         self.shared.all.read().get(&id).cloned()
+    }
+
+    /// Those that lie over others, the oldest first.
+    pub fn laid_over(&self) -> Vec<ContentId> {
+        self.shared.laid_over.lock().iter().copied().collect()
     }
 
     /// Every content, the oldest first.
@@ -108,6 +116,7 @@ impl Contents {
             self.shared.store.handles.create(file)?;
             let content = Content::new(id, self.shared.store.clone(), State::mutable(file, size));
             content.set_overlay(Overlay::new(of.clone(), size));
+            self.shared.laid_over.lock().insert(id);
             return Ok(self.insert(content));
         }
         let copy = self.create(id, file)?;
@@ -125,6 +134,7 @@ impl Contents {
     /// row is gone from the database. `None` where there is no such content.
     pub fn discard(&self, id: ContentId) -> Option<Freed> {
         let content = self.shared.all.write().remove(&id)?;
+        self.shared.laid_over.lock().remove(&id);
         Some(Freed(content.file()))
     }
 

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::flags::Flag;
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::Halt;
 use super::state::{Content, State};
@@ -62,7 +62,7 @@ impl Content {
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.whole = true;
         state.digest = Some(digest);
-        state.checked.store(true, Ordering::Release);
+        state.flags.set(Flag::Checked, true);
         Ok(Filled { new_bytes, completed: true })
     }
 

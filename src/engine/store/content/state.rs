@@ -6,12 +6,13 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
 use super::contents::{Freed, Store};
+use super::flags::{Flag, Flags};
 use super::map::{self, Blocks, MAP};
 use super::overlay::Overlay;
 use super::{BLOCK, ContentError};
@@ -33,15 +34,12 @@ pub(super) struct State {
     pub digest: Option<Digest>,
     pub whole: bool,
     pub sealed: bool,
-    /// The file may be longer than `size`, with bytes that are no longer part of the content.
-    pub tail: AtomicBool,
+    pub flags: Flags,
     /// Written to since the last sync, or not known.
     /// Counts changes; what is synced is dirty again with the next one.
     pub changes: AtomicU32,
     /// `changes` as the last sync that succeeded found it.
     pub synced: AtomicU32,
-    /// One block at most: it matched its digest in this run.
-    pub checked: AtomicBool,
     pub large: Option<Box<Large>>,
 }
 
@@ -56,22 +54,23 @@ impl State {
     /// As a row has it. What is not whole is never written to, whatever the row says.
     pub fn load(file: u64, size: u64, whole: bool, sealed: bool, digest: Option<Digest>) -> State {
         let sealed = sealed || !whole;
+        let flags = Flags::default();
+        flags.set(Flag::Tail, !sealed);
         State {
             file,
             size,
             digest,
             whole,
             sealed,
-            tail: AtomicBool::new(!sealed),
+            flags,
             changes: AtomicU32::new(1),
             synced: AtomicU32::new(0),
-            checked: AtomicBool::new(false),
             large: (sealed && size > BLOCK).then(Box::default),
         }
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State { tail: AtomicBool::new(false), ..State::load(file, size, true, false, None) }
+        State { flags: Flags::default(), ..State::load(file, size, true, false, None) }
     }
 
     pub fn overlay(&self) -> Option<&Overlay> {

@@ -2,10 +2,10 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::flags::Flag;
 use super::overlay::{MANY_RANGES, Overlay};
 use super::state::{Content, State};
 use super::{BLOCK, COPIED_WHOLE, ContentError};
@@ -31,7 +31,7 @@ impl Content {
         let written = file.write_at(offset, data);
         state.set_dirty();
         if let Err(error) = written {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             return Err(error.into());
         }
         let grows = range.end > state.size;
@@ -64,7 +64,7 @@ impl Content {
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         if size < state.size {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.limit = overlay.limit.min(size);
                 overlay.changed.remove(size..u64::MAX);
@@ -124,7 +124,7 @@ impl Content {
         let file = self.store.handles.open_or_create(state.file)?;
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             return Err(error.into());
         }
         state.set_dirty();
@@ -136,12 +136,12 @@ impl Content {
 
     /// Makes the file as long as the content: what is past the end goes off it.
     pub(super) fn trim(&self) -> io::Result<()> {
-        let needed = self.state.read().tail.load(Ordering::Acquire);
+        let needed = self.state.read().flags.is(Flag::Tail);
         if needed { self.trim_in(&self.state.upgradable_read()) } else { Ok(()) }
     }
 
     pub(super) fn trim_in(&self, state: &RwLockUpgradableReadGuard<'_, State>) -> io::Result<()> {
-        if !state.tail.load(Ordering::Acquire) {
+        if !state.flags.is(Flag::Tail) {
             return Ok(());
         }
         // A crash of the machine may have lost a file that was never synced.
@@ -151,7 +151,7 @@ impl Content {
             file.truncate(state.size)?;
             state.set_dirty();
         }
-        state.tail.store(false, Ordering::Release);
+        state.flags.set(Flag::Tail, false);
         Ok(())
     }
 

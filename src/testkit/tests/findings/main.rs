@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chains;
 mod decisions;
 mod observing;
 mod place;

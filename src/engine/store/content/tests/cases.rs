@@ -330,7 +330,7 @@ fn files_of_a_folder_do_as_those_in_memory() {
 
     let flattened = contents.flatten(ContentId(2)).unwrap().unwrap();
     let again = Contents::new(files.clone(), vec![flattened.row.clone()]);
-    let freed = contents.finish(flattened).unwrap();
+    let freed = contents.finish(flattened).unwrap().freed;
     contents.free(freed).unwrap();
     for contents in [contents, again] {
         let over = contents.get(ContentId(2)).unwrap();

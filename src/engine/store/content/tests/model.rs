@@ -301,7 +301,7 @@ impl World {
         if b.is_multiple_of(5) {
             self.reload();
         } else {
-            self.freed.push(self.contents.finish(flattened).unwrap());
+            self.freed.push(self.contents.finish(flattened).unwrap().freed);
             self.models.remove(&under);
         }
         self.check(id);

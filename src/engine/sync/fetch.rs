@@ -62,6 +62,12 @@ impl Worker {
         !self.wanted.lock().is_empty()
     }
 
+    /// Whether this content of an item is wanted at once or being read.
+    pub(super) fn is_coming(&self, id: ItemId, content: ContentId) -> bool {
+        let wanted = self.wanted.lock();
+        wanted.urgent.contains(&id) || wanted.reading.contains(&content)
+    }
+
     pub fn fetch_failed(&self) -> bool {
         !self.wanted.lock().failed.is_empty()
     }
@@ -150,7 +156,12 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
-        self.wanted.lock().reading.clear();
+        {
+            // The loop before may have been dropped with reads under way.
+            let mut wanted = self.wanted.lock();
+            wanted.reading.clear();
+            wanted.under_way = 0;
+        }
         // Bytes that are on their way here.
         let mut coming = 0;
         loop {

@@ -4,6 +4,7 @@
 
 mod chains;
 mod decisions;
+mod fetching;
 mod limits;
 mod observing;
 mod place;

@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::percent;
+
 /// The folder that a URL names. The error is a sentence for the person.
 pub fn parse(url: &str) -> Result<PathBuf, String> {
     let rest = strip_scheme(url).ok_or("the address must begin with file://")?;
@@ -19,7 +21,7 @@ pub fn parse(url: &str) -> Result<PathBuf, String> {
     if path.contains(['?', '#']) {
         return Err("in a file:// address ? is written %3F and # is written %23".into());
     }
-    let bytes = decode(path)?;
+    let bytes = percent::decode(path)?;
     if bytes.contains(&0) {
         return Err("a path cannot hold a NUL byte (%00)".into());
     }
@@ -32,27 +34,6 @@ pub fn parse(url: &str) -> Result<PathBuf, String> {
 fn strip_scheme(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     scheme.eq_ignore_ascii_case("file").then_some(rest)
-}
-
-fn decode(path: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = tail;
-            continue;
-        }
-        let digit = |at: usize| tail.get(at).and_then(|&b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err(
-                "After a % in the address come two hexadecimal digits; a % itself is written %25".into()
-            );
-        };
-        bytes.push((high * 16 + low) as u8);
-        rest = &tail[2..];
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

@@ -28,10 +28,15 @@ pub struct Sshd {
 impl Sshd {
     /// With keys of its own for server and user.
     pub fn start() -> Result<Sshd, String> {
+        Sshd::with_sftp("")
+    }
+
+    /// Where `sftp` is another command than OpenSSH's `sftp-server`, or the same with options.
+    pub fn with_sftp(command: &str) -> Result<Sshd, String> {
         if let Some(tool) = TOOLS.iter().find(|tool| !Path::new(tool).exists()) {
             return Err(format!("{tool} is missing"));
         }
-        let sftp = SFTP_SERVERS.iter().find(|s| Path::new(s).exists()).ok_or("sftp-server is missing")?;
+        let sftp = if command.is_empty() { sftp_server()? } else { command };
         let top = tempfile::Builder::new().prefix("holdfast-sshd-").tempdir().map_err(|e| e.to_string())?;
         if rustix::process::geteuid().is_root() {
             // Where Debian's sshd wants its empty folder.
@@ -65,6 +70,25 @@ impl Sshd {
         self.top.path().join("ssh_config")
     }
 
+    /// What runs in place of `ssh`, as a shell would read it.
+    pub fn ssh_command(&self) -> String {
+        format!("ssh -F {}", self.ssh_config().display())
+    }
+
+    /// Where its keys and its configuration lie.
+    pub fn dir(&self) -> &Path {
+        self.top.path()
+    }
+
+    /// Starts it anew with what this makes of its configuration.
+    pub fn reconfigure(&mut self, change: impl FnOnce(&str) -> String) -> Result<(), String> {
+        self.kill();
+        let file = self.top.path().join("sshd_config");
+        let text = std::fs::read_to_string(&file).map_err(|e| e.to_string())?;
+        std::fs::write(&file, change(&text)).map_err(|e| e.to_string())?;
+        self.listen()
+    }
+
     /// Takes connections, again after [`Sshd::kill`], at the same port.
     pub fn listen(&mut self) -> Result<(), String> {
         let dir = self.top.path();
@@ -96,11 +120,11 @@ impl Sshd {
         self.child.as_ref().map(|child| descendants(child.id())).unwrap_or_default()
     }
 
-    /// Whoever is connected gets no answer any more, and is not told that. When it returns they have
-    /// really stopped.
+    /// As a machine that hangs: whoever is connected or connects gets no answer, and is not told that.
+    /// When it returns all have really stopped.
     pub fn freeze(&self) {
         loop {
-            let going: Vec<u32> = self.sessions().into_iter().filter(|pid| !is_stopped(*pid)).collect();
+            let going: Vec<u32> = self.processes().into_iter().filter(|pid| !is_stopped(*pid)).collect();
             if going.is_empty() {
                 return;
             }
@@ -109,14 +133,20 @@ impl Sshd {
         }
     }
 
-    /// Whether nobody who is connected has been let go on.
+    /// Whether nothing of it has been let go on.
     pub fn is_frozen(&self) -> bool {
-        let sessions = self.sessions();
-        !sessions.is_empty() && sessions.into_iter().all(is_stopped)
+        let all = self.processes();
+        !all.is_empty() && all.into_iter().all(is_stopped)
     }
 
     pub fn thaw(&self) {
-        self.sessions().into_iter().for_each(|pid| signal(pid, Signal::CONT));
+        self.processes().into_iter().for_each(|pid| signal(pid, Signal::CONT));
+    }
+
+    /// The one that listens, and those of the connections.
+    fn processes(&self) -> Vec<u32> {
+        let listens = self.child.as_ref().map(std::process::Child::id);
+        listens.into_iter().chain(self.sessions()).collect()
     }
 
     /// Every connection ends; new ones are taken.
@@ -142,6 +172,12 @@ impl Drop for Sshd {
     }
 }
 
+/// OpenSSH's own, where it lies on this machine.
+pub fn sftp_server() -> Result<&'static str, String> {
+    let found = SFTP_SERVERS.into_iter().find(|s| Path::new(s).exists());
+    found.ok_or_else(|| "sftp-server is missing".into())
+}
+
 /// A folder of the server, mounted.
 pub struct Sshfs {
     command: Command,
@@ -160,7 +196,7 @@ impl Sshfs {
         let mut command = Command::new("sshfs");
         command
             .arg("-o")
-            .arg(format!("ssh_command=ssh -F {}", server.ssh_config().display()))
+            .arg(format!("ssh_command={}", server.ssh_command()))
             .args(["-o", "dir_cache=no,attr_timeout=0,entry_timeout=0,negative_timeout=0"])
             .arg(format!("{HOST}:{}", folder.display()))
             .arg(at);

@@ -29,10 +29,11 @@ pub enum For {
 }
 
 const MOUNT: [Need; 1] = [need("fusermount3", "fuse3")];
-const TESTS: [Need; 7] = [
+const TESTS: [Need; 8] = [
     need("sshd", "openssh-server"),
     need("ssh", "openssh-client"),
     need("sshfs", "sshfs"),
+    need("/usr/libexec/gesftpserver", "gesftpserver"),
     need("git", "git"),
     need("sqlite3", "sqlite3"),
     need("setfattr", "attr"),

@@ -25,10 +25,12 @@ pub struct Session {
     base: PathBuf,
     ctl: PathBuf,
     child: Option<Child>,
-    /// The folder in which the server's is seen, and how exactly that keeps times.
-    pub reached: (PathBuf, Times),
+    /// The address by which the server's folder is reached, and how exactly that keeps times.
+    pub reached: (String, Times),
     /// Kept whole on failure, for whoever looks.
     pub serve_options: Vec<String>,
+    /// What the engine finds in its environment besides.
+    pub serve_env: Vec<(&'static str, String)>,
 }
 
 /// A test that cannot run here says why, in a line that is counted.
@@ -86,8 +88,9 @@ impl Session {
         for name in ["data", "config", "cache", "runtime", "home", "server"] {
             DirBuilder::new().mode(0o700).create(base.join(name)).expect("a new folder can be filled");
         }
-        let reached = (base.join("server"), Times::Exact);
-        Some(Session { folder: Some(folder), base, ctl, child: None, reached, serve_options: Vec::new() })
+        let reached = (format!("file://{}", base.join("server").display()), Times::Exact);
+        let (serve_options, serve_env) = (Vec::new(), Vec::new());
+        Some(Session { folder: Some(folder), base, ctl, child: None, reached, serve_options, serve_env })
     }
 
     /// A served engine without locations.
@@ -140,7 +143,7 @@ impl Session {
     }
 
     pub fn url(&self) -> String {
-        format!("file://{}", self.reached.0.display())
+        self.reached.0.clone()
     }
 
     #[track_caller]
@@ -171,6 +174,7 @@ impl Session {
         for option in &self.serve_options {
             command.arg("-o").arg(option);
         }
+        command.envs(self.serve_env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
     }

@@ -36,8 +36,15 @@ fn a_days_work_on_a_real_tree() {
 }
 
 #[test]
-fn a_days_work_while_the_server_freezes_and_dies() {
-    let Some((s, network)) = Network::session() else { return };
+fn a_days_work_while_the_server_of_a_mount_freezes_and_dies() {
+    let Some((s, network)) = Network::sshfs() else { return };
+    source::make(&s.there("src"), 24, 480);
+    a_day(&s, Some(network));
+}
+
+#[test]
+fn a_days_work_while_the_server_of_sftp_freezes_and_dies() {
+    let Some((s, network)) = Network::sftp() else { return };
     source::make(&s.there("src"), 24, 480);
     a_day(&s, Some(network));
 }
@@ -47,7 +54,7 @@ fn a_days_work_on_a_real_tree_while_the_server_freezes_and_dies() {
     if !long() {
         return skip("the work on a real tree runs with HOLDFAST_LONG=1 only");
     }
-    let Some((s, network)) = Network::session() else { return };
+    let Some((s, network)) = Network::sshfs() else { return };
     fill_with_many(&s);
     a_day(&s, Some(network));
 }
@@ -78,7 +85,7 @@ fn a_day(s: &Session, mut network: Option<Network>) {
         }
         s.online(4);
     });
-    // sshfs has no lasting numbers of files.
+    // By neither way over the network are there lasting numbers of files.
     let moves_are_seen = network.is_none();
     let expected = plan.conflicts(moves_are_seen);
     let expected: Vec<(&str, &str)> = expected.iter().map(|(p, k)| (p.as_str(), *k)).collect();

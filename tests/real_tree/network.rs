@@ -1,32 +1,43 @@
-//! The server behind a real network mount: sshd on loopback, frozen, killed and brought back.
+//! The server behind a network: sshd on loopback, frozen, killed and brought back; reached by a real
+//! network mount, or by our own SFTP.
 
 use std::fs;
 use std::path::PathBuf;
 
-use holdfast_testkit::sshd::{Sshd, Sshfs};
+use holdfast_testkit::sshd::{HOST, Sshd, Sshfs};
 use rustix::io::Errno;
 
 use crate::common::{Session, Times, skip, tree, until};
 
 /// Fields go in their order: first the mount.
 pub struct Network {
-    sshfs: Sshfs,
+    sshfs: Option<Sshfs>,
     sshd: Sshd,
 }
 
 impl Network {
     /// An engine, and the folder that plays the server, to be reached by sshfs alone. What the tests
     /// do there directly is what somebody else does on the server.
-    pub fn session() -> Option<(Session, Network)> {
+    pub fn sshfs() -> Option<(Session, Network)> {
         let mut s = Session::empty()?;
         let at = s.base().join("net");
         fs::create_dir(&at).expect("a folder");
         let network = Sshd::start().and_then(|sshd| {
-            let sshfs = Sshfs::mount(&sshd, &s.there(""), &at)?;
+            let sshfs = Some(Sshfs::mount(&sshd, &s.there(""), &at)?);
             Ok(Network { sshfs, sshd })
         });
-        s.reached = (at, Times::WholeSeconds);
+        s.reached = (format!("file://{}", at.display()), Times::WholeSeconds);
         network.inspect_err(|why| skip(why)).ok().map(|network| (s, network))
+    }
+
+    /// As [`sshfs`](Network::sshfs), to be reached by SFTP.
+    pub fn sftp() -> Option<(Session, Network)> {
+        let mut s = Session::prepared()?;
+        let sshd = Sshd::start().inspect_err(|why| skip(why)).ok()?;
+        s.reached = (format!("sftp://{HOST}{}", s.there("").display()), Times::WholeSeconds);
+        s.serve_env.push(("HOLDFAST_SSH_COMMAND", sshd.ssh_command()));
+        s.serve();
+        Some((s, Network { sshfs: None, sshd }))
     }
 
     /// Pins all, through a server that freezes and dies.
@@ -96,7 +107,10 @@ impl Network {
         // An empty folder where the share was mounted is no deletion.
         assert_eq!(files(), before);
         assert_eq!(s.json(&["problems"]).as_array().map(Vec::len), Some(0));
-        self.sshd.listen().and_then(|()| self.sshfs.again()).expect("the server comes back");
+        self.sshd.listen().expect("the server comes back");
+        if let Some(sshfs) = &mut self.sshfs {
+            sshfs.again().expect("it can be mounted again");
+        }
     }
 
     /// Whoever waited for the server would wait until it goes on, which it has not.

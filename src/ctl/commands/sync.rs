@@ -59,7 +59,7 @@ pub async fn sync(
         }
         SyncOutcome::Offline => {
             out.print(|| json!({ "ok": false, "outcome": "offline" }), String::new)?;
-            Err(Failure::failed(format!("{} is offline", offline_ones(engine, name).await)))
+            Err(Failure::failed(offline_ones(engine, name).await))
         }
         SyncOutcome::TimedOut => {
             out.print(|| json!({ "ok": false, "outcome": "timed-out" }), String::new)?;
@@ -80,15 +80,16 @@ async fn still_open(engine: &dyn Commands, name: Option<&str>) -> u64 {
     meant(engine, name).await.iter().map(|location| location.changes).sum()
 }
 
-/// Those that were meant, by name.
+/// Those that were meant, each with why.
 async fn offline_ones(engine: &dyn Commands, name: Option<&str>) -> String {
-    if let Some(name) = name {
-        return name.to_owned();
-    }
-    let locations = meant(engine, name).await;
-    let offline = |location: &&LocationStatus| matches!(location.link, Link::Offline(_));
-    let names: Vec<String> = locations.iter().filter(offline).map(|location| location.name.clone()).collect();
-    if names.is_empty() { "a location".into() } else { names.join(", ") }
+    let mut locations = meant(engine, name).await;
+    locations.retain(|location| matches!(location.link, Link::Offline(_)));
+    let told = |location: LocationStatus| match text::plain(&location.detail) {
+        why if why.is_empty() => format!("{} is offline", location.name),
+        why => format!("{} is offline: {why}", location.name),
+    };
+    let told: Vec<String> = locations.into_iter().map(told).collect();
+    if told.is_empty() { format!("{} is offline", name.unwrap_or("a location")) } else { told.join("; ") }
 }
 
 fn spinner() -> ProgressBar {

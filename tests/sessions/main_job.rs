@@ -80,7 +80,7 @@ fn from_the_first_pin_to_both_sides_the_same() {
     offline_work(&s);
     their_work(&s);
     s.ok(&["online", "nas"]);
-    let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).code(4);
+    let ran = s.try_sync().code(4);
     assert!(!ran.out.is_empty());
     s.must_conflict(&[("papers/plan.txt", "edit/edit"), ("papers/deep/notes.txt", "edit/edit")]);
     assert_eq!(s.read_here("papers/theirs.txt"), "theirs\n");

@@ -72,7 +72,10 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
+        if handle.is_none() {
+            self.close_if_unopened(node);
+        }
+        Ok(())
     }
 
     pub fn allocate(
@@ -138,12 +141,13 @@ impl Fileops {
                 // It was sealed for sending meanwhile: go on with one laid over it.
                 Err(ContentError::Sealed { .. }) => {}
                 Err(error) => {
-                    self.close_if_unopened(node)?;
+                    self.close_if_unopened(node);
                     return Err(from_content(error));
                 }
             }
         };
-        let recorded = self.store().write(|tx| {
+        // The bytes are changed: that they are is recorded even where the disk became full meanwhile.
+        let recorded = self.store().write_in_reserve(|tx| {
             let size = content.size();
             let now = tx.now();
             let set_ids = tx.tree().node(node).is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
@@ -203,6 +207,14 @@ impl Fileops {
             };
             let contents = self.store().contents();
             let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+            if let Some(content) = current.as_ref().filter(|content| !content.is_whole())
+                && content.complete_if_all_here().map_err(from_content)?
+            {
+                self.store().write(|tx| {
+                    tx.touch_content(content.id());
+                    Ok::<_, OpError>(())
+                })?;
+            }
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()

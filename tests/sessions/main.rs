@@ -17,3 +17,4 @@ mod in_place;
 mod kill;
 mod main_job;
 mod saving;
+mod sftp;

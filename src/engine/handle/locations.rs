@@ -58,12 +58,12 @@ impl Handle {
             .connector
             .check(url)
             .map_err(|why| Error::usage(format!("{} cannot be a location: {why}", self.public(url))))?;
-        self.must_be_apart(url)?;
         if self.location_id(name).is_ok() {
             return Err(Error::failed(format!(
                 "there is a location named {name} already; choose another name"
             )));
         }
+        self.must_be_apart(url)?;
         // What is wrong with the server is told now and not when it is used first.
         let remote = self.0.connector.remote(url, &self.0.sync.owner()).map_err(Error::failed)?;
         let root = on_world(self.0.store.world(), async move {
@@ -105,6 +105,12 @@ impl Handle {
             let Some(other) = self.0.connector.local_folder(&other) else {
                 continue;
             };
+            if folder == other {
+                return Err(Error::failed(format!(
+                    "{} is the folder of the location {name} already; use {name} instead",
+                    folder.display()
+                )));
+            }
             if folder.starts_with(&other) || other.starts_with(&folder) {
                 return Err(Error::failed(format!(
                     "{} and the folder of the location {name} lie in one another; use {name} instead",

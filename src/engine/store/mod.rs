@@ -24,7 +24,8 @@ mod tx;
 use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -77,6 +78,8 @@ pub struct Shared {
     committer: Committer,
     durable: AtomicU64,
     made_durable: Event,
+    /// The last record in which an item changed: `changed` tells of those only.
+    item_seq: AtomicU64,
     /// Something waits to be replayed, settled or fetched.
     pub(crate) changed: Event,
     invalidations: async_channel::Sender<Invalidation>,
@@ -187,6 +190,9 @@ impl Store {
             let sync = std::mem::take(&mut tx.sync_contents);
             let garbage = std::mem::take(&mut tx.garbage);
             batch.add(seq, deltas, sync, garbage);
+            if items {
+                self.item_seq.store(seq, SeqCst);
+            }
         }
         drop(tx);
         drop(tree);
@@ -254,6 +260,11 @@ impl Store {
     /// Of the last record that was acknowledged.
     pub fn seq(&self) -> u64 {
         self.batch.lock().seq
+    }
+
+    /// Of the last record in which an item changed.
+    pub fn item_seq(&self) -> u64 {
+        self.item_seq.load(SeqCst)
     }
 
     pub fn world(&self) -> &Arc<dyn World> {

@@ -61,6 +61,7 @@ impl Store {
             committer: Committer::new(parts.background),
             durable: AtomicU64::new(seq),
             made_durable: Event::new(),
+            item_seq: AtomicU64::new(seq),
             changed: Event::new(),
             invalidations,
             invalidated,

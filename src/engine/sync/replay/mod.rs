@@ -22,7 +22,7 @@ use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
 use crate::sync::observe::Looked;
 use crate::sync::schedule::Step;
-use crate::sync::worker::{End, Worker};
+use crate::sync::worker::{End, HeldBack, Worker};
 use crate::world::blocking;
 
 use answer::{After, aside_name, failed};
@@ -66,6 +66,8 @@ impl Worker {
         let mut sends = FuturesUnordered::new();
         let mut looks = FuturesUnordered::new();
         let mut settled_at = 0;
+        // A folder is on its way: it changes the paths of all that lies in it, and goes alone.
+        let mut moving = None;
         // Something could not be settled yet: what it waits for may leave no record (a close).
         let mut held = false;
         loop {
@@ -75,7 +77,8 @@ impl Worker {
             let mut fetching = false;
             let mut full = false;
             if !self.is_stopping() {
-                let seq = self.store.seq();
+                let seq = self.store.item_seq();
+                let round = self.rounds.done.load(SeqCst);
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
@@ -83,15 +86,18 @@ impl Worker {
                         Err(StoreError::Full) => (held, full) = (true, true),
                         Err(error) => return End::Store(error),
                     }
-                    settled_at = self.store.seq();
+                    settled_at = self.store.item_seq();
                 }
-                if sends.len() <= SENDS / 2 {
+                if sends.len() <= SENDS / 2 && moving.is_none() {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
                         Ok(turn) => {
                             next = turn.next;
                             fetching = turn.fetching;
                             full |= turn.full;
                             for handed in turn.handed {
+                                if self.moves_folder(handed.item, handed.step) {
+                                    moving = Some(handed.item);
+                                }
                                 let worker = self.clone();
                                 let flight = self.flights.lock().begin();
                                 sends.push(async move {
@@ -109,6 +115,7 @@ impl Worker {
                 }
                 if sends.is_empty() && looks.is_empty() && !fetching && !full {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
+                    self.rounds.sent.fetch_max(round, SeqCst);
                     self.progress.notify(usize::MAX);
                 }
             } else if sends.is_empty() {
@@ -119,6 +126,7 @@ impl Worker {
             });
             futures::select_biased! {
                 (flight, handed, result) = sends.select_next_some() => {
+                    moving = moving.filter(|item| *item != handed.item);
                     let puzzle = self.answered(handed.item, handed.step, result);
                     self.flights.lock().end(flight);
                     self.progress.notify(usize::MAX);
@@ -138,7 +146,7 @@ impl Worker {
                 }
                 () = changed.fuse() => {
                     // A program that does much at once is not looked at for each thing it does.
-                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                    if sends.is_empty() && !self.is_cut_short() {
                         self.world.sleep(GATHER_CHANGES).await;
                     }
                 }
@@ -150,21 +158,15 @@ impl Worker {
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
-        let cut_short = self.cut_short.load(SeqCst);
+        let cut_short = self.is_cut_short();
         let mut plan =
-            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.puzzling.lock());
+            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.held_back.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
         }
-        // A folder on its way changes the paths of all that lies in it: it goes alone.
         if let Some(at) = plan.ready.iter().position(|(id, step)| self.moves_folder(*id, *step)) {
-            if !alone {
-                plan.ready.retain(|(id, step)| !self.moves_folder(*id, *step));
-                plan.ready.clear();
-            } else {
-                plan.ready = vec![plan.ready[at]];
-            }
+            plan.ready = if alone { vec![plan.ready[at]] } else { Vec::new() };
         }
         let mut aside = None;
         if plan.ready.is_empty()
@@ -233,14 +235,19 @@ impl Worker {
                 After::Look => None,
                 After::Keep(name) => Some(name),
             };
-        self.puzzling.lock().insert(item);
+        self.held_back.lock().insert(item, HeldBack::Look);
         Ok(Some(Puzzle { item, error, kept }))
     }
 
     /// Looks at the server because of a refusal; other records go on meanwhile.
     async fn look_into(&self, puzzle: Puzzle) -> Result<(), End> {
         let looked = self.explain(&puzzle).await;
-        self.puzzling.lock().remove(&puzzle.item);
+        // What the brake holds back cannot be told apart from what is gone: until it is off, it waits.
+        if self.is_braked() {
+            self.held_back.lock().insert(puzzle.item, HeldBack::Brake);
+        } else {
+            self.held_back.lock().remove(&puzzle.item);
+        }
         self.kick();
         looked
     }
@@ -252,6 +259,7 @@ impl Worker {
         let before = self.store.read().item(puzzle.item).cloned();
         self.look_again(puzzle.item);
         match self.look_at_hints().await? {
+            _ if self.is_braked() => Ok(()),
             Looked::All => Ok(self.refused_again(puzzle.item, before, &puzzle.error)?),
             Looked::Partly => Ok(()),
         }

@@ -4,6 +4,7 @@
 
 mod chains;
 mod decisions;
+mod fetching;
 mod observing;
 mod place;
 mod replaying;

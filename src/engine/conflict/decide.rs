@@ -2,6 +2,7 @@
 
 use crate::model::{ContentId, ItemId, Kind, Name, NodeId, Side, State};
 use crate::reconcile::{is_folder_there, local_folder, new_node, settle};
+use crate::remote::TEMP_PREFIX;
 use crate::store::Tx;
 use crate::store::rows::{Entry, Item, ServerSide};
 use crate::store::tree::Tree;
@@ -293,7 +294,10 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
         }
         Some(base) => {
             let parent = revive_here(tx, base.parent.ok_or("it is the root")?)?;
-            let other = tx.tree().child(parent, base.name.as_bytes()).filter(|other| *other != id);
+            // What stepped aside on the server for a move in a circle is not to stay under that name.
+            let is_aside = base.name.as_bytes().starts_with(TEMP_PREFIX);
+            let name = old.as_ref().filter(|_| is_aside).map_or(&base.name, |old| &old.name).clone();
+            let other = tx.tree().child(parent, name.as_bytes()).filter(|other| *other != id);
             if other.is_some() {
                 return Err("something else has its original name here".into());
             }
@@ -307,7 +311,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                 _ => new_node(tx, &base),
             };
             tx.edit_node(node, |row| row.mode = base.meta.mode);
-            let entry = Entry { parent, name: base.name.clone(), node };
+            let entry = Entry { parent, name: name.clone(), node };
             tx.edit_item(id, |item| item.entry = Some(entry));
             if let Some(old) = old {
                 tx.invalidate_entry(old.parent, &old.name);
@@ -316,7 +320,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                     crate::fileops::let_go(tx, old.node);
                 }
             }
-            tx.invalidate_entry(parent, &base.name);
+            tx.invalidate_entry(parent, &name);
             tx.invalidate_node(parent);
         }
     }

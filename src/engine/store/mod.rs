@@ -82,6 +82,8 @@ pub struct Shared {
     item_seq: AtomicU64,
     /// Something waits to be replayed, settled or fetched.
     pub(crate) changed: Event,
+    /// More of a location may be here than its limit says.
+    pub(crate) crowded: Event,
     invalidations: async_channel::Sender<Invalidation>,
     invalidated: async_channel::Receiver<Invalidation>,
 }
@@ -276,6 +278,9 @@ impl Store {
         self.closed.store(true, Relaxed);
         self.changed.notify(usize::MAX);
         let flushed = self.flush();
+        if let Err(error) = self.contents.note_used() {
+            tracing::debug!(%error, "what was used when is forgotten");
+        }
         self.committer.stop();
         flushed
     }

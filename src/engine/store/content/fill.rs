@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
 use super::flags::Flag;
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::Halt;
@@ -61,6 +62,7 @@ impl Content {
         let new_bytes = state.size;
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.whole = true;
+        self.count(0, new_bytes);
         state.digest = Some(digest);
         state.flags.set(Flag::Checked, true);
         Ok(Filled { new_bytes, completed: true })
@@ -98,6 +100,7 @@ impl Content {
                 blocks.checked.set(block);
                 present.set(block);
             }
+            self.count(0, bytes.end - bytes.start);
             new_bytes += bytes.end - bytes.start;
             run.start = run.end;
         }
@@ -159,8 +162,10 @@ impl Content {
             (0..map::count(state.size)).for_each(|block| after.checked.set(block));
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         state.large.get_or_insert_default().blocks = OnceLock::from(after);
         if differs {
+            self.count(before, own_bytes(&state));
             return Err(ContentError::Differs { content: self.id() });
         }
         state.whole = true;

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+use super::account::own_bytes;
 use super::contents::{Contents, Freed};
 use super::flags::Flag;
 use super::map::{self, MAP, Sum};
@@ -81,12 +82,14 @@ impl Contents {
         let Some(under) = under else {
             return Err(io::Error::other("the content was changed while it was flattened"));
         };
+        let before = own_bytes(&state) + under.own_bytes();
         let below = under.under();
         let overlay = row.over.map(|over| Overlay::load(over, below, RangeSet::from_ranges(row.changed)));
         state.file = row.file;
         let large = Large { overlay, blocks: OnceLock::new() };
         let was = state.large.replace(Box::new(large));
         state.flags.set(Flag::Checked, false);
+        content.count(before, own_bytes(&state));
         drop(state);
         self.shared.all.write().remove(&gone);
         let mut laid_over = self.shared.laid_over.lock();
@@ -100,7 +103,7 @@ impl Contents {
     /// The row could not be written down: as before [`finish`](Self::finish).
     pub(in crate::store) fn take_back(&self, finished: Finished) {
         let Finished { freed, content, under, was } = finished;
-        let gone = under.id();
+        let (gone, under_bytes) = (under.id(), under.own_bytes());
         let mut laid_over = self.shared.laid_over.lock();
         laid_over.insert(content);
         laid_over.extend(under.over().map(|_| gone));
@@ -108,8 +111,10 @@ impl Contents {
         self.shared.all.write().insert(gone, under);
         if let Some(content) = self.get(content) {
             let mut state = content.state.write();
+            let before = own_bytes(&state);
             state.file = freed.0;
             state.large = was;
+            content.count(before, own_bytes(&state) + under_bytes);
         }
     }
 }

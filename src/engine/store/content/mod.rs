@@ -27,6 +27,7 @@
 //!
 //! This module never decides what is kept, never reaches for a server and never waits for a network.
 
+mod account;
 mod contents;
 mod error;
 mod fill;

@@ -11,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::account::{own_bytes, present_bytes};
 use super::contents::{Freed, Store};
 use super::flags::{Flag, Flags};
 use super::map::{self, Blocks, MAP};
@@ -35,6 +36,8 @@ pub(super) struct State {
     pub whole: bool,
     pub sealed: bool,
     pub flags: Flags,
+    /// See `account`.
+    pub used: AtomicU32,
     /// Written to since the last sync, or not known.
     /// Counts changes; what is synced is dirty again with the next one.
     pub changes: AtomicU32,
@@ -63,6 +66,7 @@ impl State {
             whole,
             sealed,
             flags,
+            used: AtomicU32::new(0),
             changes: AtomicU32::new(1),
             synced: AtomicU32::new(0),
             large: (sealed && size > BLOCK).then(Box::default),
@@ -199,6 +203,7 @@ impl Content {
         }
         let freed = Freed(state.file);
         let empty = state.size == 0;
+        self.count(own_bytes(&state), 0);
         *state = State::load(file, state.size, empty, true, state.digest);
         Ok(freed)
     }
@@ -216,7 +221,13 @@ impl Content {
         }
         let blocks = Blocks::load(&self.store.handles, self.id.0, state.file, state.size, state.whole)?;
         // Another thread may have been first; what it has may already know more.
-        Ok(Some(large.blocks.get_or_init(|| blocks)))
+        let known = large.blocks.get_or_init(|| {
+            if !state.whole {
+                self.count(0, present_bytes(&blocks, state.size));
+            }
+            blocks
+        });
+        Ok(Some(known))
     }
 
     pub(super) fn is_dirty(&self) -> bool {

@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
 use super::flags::Flag;
 use super::overlay::{MANY_RANGES, Overlay};
 use super::state::{Content, State};
@@ -38,10 +39,12 @@ impl Content {
         let news = state.overlay().is_some_and(|overlay| !overlay.changed.contains_all(&own));
         if grows || news {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
             state.size = state.size.max(range.end);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.changed.insert(own);
             }
+            self.count(before, own_bytes(&state));
         }
         Ok(grows || news)
     }
@@ -63,6 +66,7 @@ impl Content {
             }
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if size < state.size {
             state.flags.set(Flag::Tail, true);
             if let Some(overlay) = state.overlay_mut() {
@@ -71,6 +75,7 @@ impl Content {
             }
         }
         state.size = size;
+        self.count(before, own_bytes(&state));
         state.set_dirty();
         Ok(true)
     }
@@ -106,9 +111,11 @@ impl Content {
             return Ok(false);
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if let Some(overlay) = state.overlay_mut() {
             overlay.changed = changed;
         }
+        self.count(before, own_bytes(&state));
         Ok(true)
     }
 
@@ -129,7 +136,10 @@ impl Content {
         }
         state.set_dirty();
         if grows {
-            RwLockUpgradableReadGuard::upgrade(state).size = range.end;
+            let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
+            state.size = range.end;
+            self.count(before, own_bytes(&state));
         }
         Ok(grows)
     }

@@ -5,6 +5,7 @@
 mod chains;
 mod decisions;
 mod fetching;
+mod limits;
 mod observing;
 mod place;
 mod replaying;

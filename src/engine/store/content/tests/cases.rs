@@ -258,7 +258,7 @@ fn many_contents_need_few_open_files() {
     for content in &all {
         assert_eq!(read_all(content).unwrap(), content.id().0.to_le_bytes());
     }
-    assert!(contents.shared.store.handles.count() <= 512);
+    assert!(contents.store.handles.count() <= 512);
 }
 
 #[test]

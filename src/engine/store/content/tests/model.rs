@@ -442,6 +442,8 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.step(step);
+            let all: u64 = world.contents.all().iter().map(|content| content.own_bytes()).sum();
+            assert_eq!(world.contents.bytes_in_all(), all, "what counts as being here is here");
         }
         world.check_all();
         world.restart();

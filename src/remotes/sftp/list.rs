@@ -59,6 +59,7 @@ pub async fn list(place: &Place, folder: &LocPath) -> Result<Listing, RemoteErro
             seen => put(place, folder, &mut listing, name, seen.map_err(refused).and_then(|s| s.meta()))?,
         }
     }
+    place.is_listed(folder.clone());
     Ok(listing)
 }
 

@@ -39,6 +39,13 @@ pub struct Upload<'a> {
     pub meta: &'a NewMeta,
 }
 
+/// New content that is complete.
+struct Sealed {
+    ours: Seen,
+    /// What was at the path right after that, where it was looked at.
+    there: Option<Seen>,
+}
+
 /// The file under its temporary name; it goes unless it was put in place.
 struct Temp<'a> {
     place: &'a Place,
@@ -72,9 +79,11 @@ impl Upload<'_> {
             Ok(file) => file,
             Err(failure) => return Err(self.why(failure, size).await),
         };
-        let ours = self.fill(file, old.as_ref(), size).await?;
-        self.place.wait_past(ours.mtime).await;
-        self.settle(&mut temp, old.as_ref(), &ours).await
+        let mut sealed = self.fill(file, old.as_ref(), size).await?;
+        if self.place.wait_past(sealed.ours.mtime).await {
+            sealed.there = None;
+        }
+        self.settle(&mut temp, old.as_ref(), sealed).await
     }
 
     /// What is there before anything is sent. Of a small new file it is enough to find out at its end.
@@ -91,7 +100,7 @@ impl Upload<'_> {
     }
 
     /// Writes and seals it.
-    async fn fill(&self, file: Opened, old: Option<&Seen>, size: u64) -> Result<Seen, RemoteError> {
+    async fn fill(&self, file: Opened, old: Option<&Seen>, size: u64) -> Result<Sealed, RemoteError> {
         let changed = match self.place.can.offers.copy_data && old.is_some() && size > COPY_BYTES {
             true => self.source.changed_ranges(),
             false => None,
@@ -177,15 +186,14 @@ impl Upload<'_> {
         }
     }
 
-    /// What is left to write, length and attributes; then it is brought to disk and looked at.
+    /// What is left to write, length and attributes; then it is brought to disk, looked at and closed.
     async fn seal(
         &self,
         file: Opened,
         data: Option<(u64, Vec<u8>)>,
         old: Option<&Seen>,
         size: u64,
-    ) -> Result<Seen, RemoteError> {
-        let handle = file.handle();
+    ) -> Result<Sealed, RemoteError> {
         let can = &self.place.can;
         let attrs = Attrs {
             size: Some(size),
@@ -193,31 +201,39 @@ impl Upload<'_> {
             permissions: can.modes.then_some(self.meta.mode & MODE_MASK),
             times: times(can.set_times.then_some(self.meta.mtime)),
         };
-        let stat = Request::Fstat { handle };
-        let (offset, data) = data.as_ref().map_or((0, &[][..]), |(offset, data)| (*offset, data));
-        let write = Request::Write { handle, offset, data };
-        let set = Request::Fsetstat { handle, attrs };
-        let sync = Request::Fsync { handle };
+        let handle = file.shared_handle();
+        let (handle, at) = (&handle[..], self.place.at(self.path));
+        let mut steps = Vec::with_capacity(7);
         // Owner and group of what is replaced, as far as we may give them; nothing fails for that.
-        if let Some(owner) = old.and_then(|old| old.owner).filter(|owner| Some(*owner) != can.owner) {
-            let attrs = Attrs { owner: Some(owner), ..Attrs::default() };
-            self.place.in_turn([Request::Fsetstat { handle, attrs }]).await?;
+        let owner = old.and_then(|old| old.owner).filter(|owner| Some(*owner) != can.owner);
+        if owner.is_some() {
+            let attrs = Attrs { owner, ..Attrs::default() };
+            self.place.in_turn(&[Request::Fsetstat { handle, attrs }]).await?;
         }
-        let results = match (data.is_empty(), can.offers.fsync) {
-            (true, true) => self.place.in_turn([set, sync, stat]).await?,
-            (true, false) => self.place.in_turn([set, stat]).await?,
-            (false, true) => self.place.in_turn([write, set, sync, stat]).await?,
-            (false, false) => self.place.in_turn([write, set, stat]).await?,
-        };
-        let mut last = Attrs::default();
+        if let Some((offset, data)) = &data {
+            steps.push(Request::Write { handle, offset: *offset, data });
+        }
+        steps.push(Request::Fsetstat { handle, attrs });
+        if can.offers.fsync {
+            steps.push(Request::Fsync { handle });
+        }
+        steps.extend([Request::Fstat { handle }, Request::Close { handle }]);
+        let own = steps.len();
+        if old.is_some() {
+            steps.push(Request::Lstat { path: &at });
+        }
+        let mut results = self.place.in_turn_closing(&steps, Some(file)).await?;
+        let there = results.split_off(own.min(results.len())).pop();
+        let mut ours = Attrs::default();
         for result in results {
             match result {
-                Ok(attrs) => last = attrs,
+                Ok(attrs) if attrs != Attrs::default() => ours = attrs,
+                Ok(_) => {}
                 Err(failure) => return Err(self.why(failure, size).await),
             }
         }
-        file.begin_close().await?.done().await.map_err(refused)?;
-        Seen::new(&last, None)
+        let there = there.and_then(Result::ok).and_then(|attrs| Seen::new(&attrs, None).ok());
+        Ok(Sealed { ours: Seen::new(&ours, None)?, there })
     }
 
     /// Puts it in place.
@@ -225,42 +241,70 @@ impl Upload<'_> {
         &self,
         temp: &mut Temp<'_>,
         old: Option<&Seen>,
-        ours: &Seen,
+        sealed: Sealed,
     ) -> Result<Meta, RemoteError> {
-        let token = ours.token();
-        match old {
-            None => moves::no_replace(self.place, &temp.path, self.path, false).await?,
-            Some(old) => {
-                // As late as can be, and before anything is put anywhere.
-                let now = self.place.look(self.path).await.map_err(refused)?;
-                if now.token() != old.token() {
-                    return Err(super::place::changed_to(&now));
-                }
-                let replacement = Replacement {
-                    place: self.place,
-                    path: self.path,
-                    temp: &temp.path,
-                    ours: &token,
-                    old: &old.token(),
-                };
-                if let Err(refused) = replacement.run().await {
-                    return Err(match refused {
-                        Refused::Clean(error) => error,
-                        Refused::Settled(error) => {
-                            temp.settled = true;
-                            error
-                        }
-                    });
-                }
-            }
-        }
+        let token = sealed.ours.token();
+        let now = match old {
+            None => self.place_new(temp).await?,
+            Some(old) => self.place_over(temp, old, &sealed).await?,
+        };
         temp.settled = true;
-        match self.place.look(self.path).await {
+        let now = match now {
+            Some(attrs) => Seen::new(&attrs, None).map_err(super::Failure::from),
+            None => self.place.look(self.path).await,
+        };
+        match now {
             Ok(now) => as_ours(&now, &token),
             // Somebody has removed it already.
-            Err(failure) if failure.is_missing() => ours.meta(),
+            Err(failure) if failure.is_missing() => sealed.ours.meta(),
             Err(failure) => Err(refused(failure)),
         }
+    }
+
+    async fn place_new(&self, temp: &Temp<'_>) -> Result<Option<Attrs>, RemoteError> {
+        if !self.place.can.no_replace {
+            return moves::no_replace(self.place, &temp.path, self.path, false).await.map(|()| None);
+        }
+        let at = self.place.at(self.path);
+        let steps = [Request::Rename { from: &temp.path, to: &at }, Request::Lstat { path: &at }];
+        let mut results = self.place.in_turn(&steps).await?;
+        match results.first() {
+            Some(Ok(_)) => Ok(results.pop().and_then(Result::ok).filter(|_| results.len() == 1)),
+            Some(Err(failure)) => {
+                Err(self.place.taken_or(self.path, super::status::naming(failure.clone())).await)
+            }
+            None => Err(RemoteError::Io("it answers too little".into())),
+        }
+    }
+
+    async fn place_over(
+        &self,
+        temp: &mut Temp<'_>,
+        old: &Seen,
+        sealed: &Sealed,
+    ) -> Result<Option<Attrs>, RemoteError> {
+        // As late as can be, and before anything is put anywhere.
+        let now = match &sealed.there {
+            Some(there) => there.clone(),
+            None => self.place.look(self.path).await.map_err(refused)?,
+        };
+        if now.token() != old.token() {
+            return Err(self.place.changed(self.path).await);
+        }
+        let replacement = Replacement {
+            place: self.place,
+            path: self.path,
+            temp: &temp.path,
+            ours: &sealed.ours.token(),
+            old: &old.token(),
+        };
+        replacement.run().await.map_err(|refused| match refused {
+            Refused::Clean(error) => error,
+            Refused::Settled(error) => {
+                temp.settled = true;
+                error
+            }
+        })
     }
 
     /// Why the server does not take what is written: version 3 has no word for "full".

@@ -75,6 +75,14 @@ async fn figures_sshfs() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
+async fn figures_sftp() {
+    if let Some(fixture) = crate::sftp::Server::start("").await {
+        all(fixture.subject()).await;
+    }
+}
+
 /// Memory for a folder of a million names.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "prints figures and asserts none; run by hand, it takes a while"]

@@ -5,7 +5,7 @@ use holdfast_engine::model::{LocPath, Name};
 use holdfast_engine::remote::RemoteError;
 
 use super::answer::Failure;
-use super::codec::{Attrs, Code, Request};
+use super::codec::{Attrs, Request};
 use super::place::Place;
 use super::seen::Seen;
 use super::status::{naming, refused};
@@ -148,8 +148,8 @@ impl Replacement<'_> {
                 let mut results = self.place.in_turn(&steps).await.map_err(Refused::Settled)?;
                 Ok(Out::Old(results.pop().and_then(Result::ok).filter(|_| results.len() == 1)))
             }
+            (Err(failure), _) if failure.is_missing() => Ok(Out::Nothing),
             (Err(_), _) => match before {
-                Err(failure) if failure.is_missing() => Ok(Out::Nothing),
                 // It gives this file no second name: the look just before is all there is.
                 Ok(attrs) if token(attrs).is_ok_and(|t| t == *expected) => Ok(Out::Old(None)),
                 _ => Err(Refused::Settled(RemoteError::Io(
@@ -344,9 +344,4 @@ pub async fn remove(place: &Place, path: &LocPath, old: &Token) -> Result<(), Re
             }
         }
     }
-}
-
-/// Whether a refusal may be that of a full server: what OpenSSH has no code for.
-pub fn may_be_full(failure: &Failure) -> bool {
-    matches!(failure.code(), Some(Code::Failure | Code::Other(_)))
 }

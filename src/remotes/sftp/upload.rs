@@ -7,10 +7,10 @@ use futures::{StreamExt, TryStreamExt};
 use holdfast_engine::model::{LocPath, Meta, Time, Version};
 use holdfast_engine::remote::{NewMeta, RemoteError, Source};
 
-use super::answer::Failure;
 use super::clock;
-use super::codec::{Attrs, Open, Request, Space};
-use super::moves::{self, Refused, Replacement, may_be_full};
+use super::codec::{Attrs, Open, Request};
+use super::full::why;
+use super::moves::{self, Refused, Replacement};
 use super::place::{Place, as_ours};
 use super::seen::Seen;
 use super::session::Opened;
@@ -77,13 +77,29 @@ impl Upload<'_> {
         let open = Request::Open { path: &temp.path, how: Open::New, attrs };
         let file = match Opened::new(&self.place.session, open).await {
             Ok(file) => file,
-            Err(failure) => return Err(self.why(failure, size).await),
+            Err(failure) => return Err(why(self.place, self.path, failure, size).await),
         };
-        let mut sealed = self.fill(file, old.as_ref(), size).await?;
+        let result = self.put(&mut temp, file, old.as_ref(), size).await;
+        if result.is_err() && !temp.settled {
+            temp.settled = true;
+            // Before anybody is told: or what is listed next could still show it.
+            let _ = self.place.done(Request::Remove { path: &temp.path }).await;
+        }
+        result
+    }
+
+    async fn put(
+        &self,
+        temp: &mut Temp<'_>,
+        file: Opened,
+        old: Option<&Seen>,
+        size: u64,
+    ) -> Result<Meta, RemoteError> {
+        let mut sealed = self.fill(file, old, size).await?;
         if self.place.wait_past(sealed.ours.mtime).await {
             sealed.there = None;
         }
-        self.settle(&mut temp, old.as_ref(), sealed).await
+        self.settle(temp, old, sealed).await
     }
 
     /// What is there before anything is sent. Of a small new file it is enough to find out at its end.
@@ -137,7 +153,7 @@ impl Upload<'_> {
                     to_offset: at,
                 };
                 if let Err(failure) = place.done(copy).await {
-                    return Err(self.why(failure, len).await);
+                    return Err(why(self.place, self.path, failure, len).await);
                 }
                 at += len;
             }
@@ -162,7 +178,7 @@ impl Upload<'_> {
                     let write = Request::Write { handle: file.handle(), offset, data: &data };
                     match session.begin(write).await?.done().await {
                         Ok(()) => Ok(()),
-                        Err(failure) => Err(self.why(failure, size).await),
+                        Err(failure) => Err(why(self.place, self.path, failure, size).await),
                     }
                 })
                 .buffer_unordered(PIECES)
@@ -182,7 +198,7 @@ impl Upload<'_> {
         }
         match self.place.done(Request::Fsync { handle: file.handle() }).await {
             Ok(()) => Ok(()),
-            Err(failure) => Err(self.why(failure, 0).await),
+            Err(failure) => Err(why(self.place, self.path, failure, 0).await),
         }
     }
 
@@ -229,7 +245,7 @@ impl Upload<'_> {
             match result {
                 Ok(attrs) if attrs != Attrs::default() => ours = attrs,
                 Ok(_) => {}
-                Err(failure) => return Err(self.why(failure, size).await),
+                Err(failure) => return Err(why(self.place, self.path, failure, size).await),
             }
         }
         let there = there.and_then(Result::ok).and_then(|attrs| Seen::new(&attrs, None).ok());
@@ -305,36 +321,6 @@ impl Upload<'_> {
                 error
             }
         })
-    }
-
-    /// Why the server does not take what is written: version 3 has no word for "full".
-    async fn why(&self, failure: Failure, size: u64) -> RemoteError {
-        if !may_be_full(&failure) {
-            return super::status::naming(failure);
-        }
-        let space = self.space().await;
-        match (space, refused(failure)) {
-            (_, error @ RemoteError::Gone { .. }) => error,
-            (Some(space), _) if space.read_only => {
-                RemoteError::Forbidden("its file system is read-only".into())
-            }
-            (Some(space), _) if space.free_bytes < size.max(1) || space.free_files == 0 => {
-                RemoteError::NoSpace("its disk is full".into())
-            }
-            (_, RemoteError::Io(words)) => RemoteError::NoSpace(format!(
-                "it does not take these bytes, as where a quota is reached ({words})"
-            )),
-            (_, error) => error,
-        }
-    }
-
-    async fn space(&self) -> Option<Space> {
-        if !self.place.can.offers.statvfs {
-            return None;
-        }
-        let at = self.place.at(&Place::parent(self.path).ok()?);
-        let reply = self.place.session.begin(Request::Statvfs { path: &at }).await.ok()?.extended().await;
-        Space::parse(&reply.ok()?).ok()
     }
 }
 

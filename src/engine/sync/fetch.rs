@@ -52,6 +52,12 @@ impl Worker {
         !self.wanted.lock().is_empty()
     }
 
+    /// Whether this content of an item is wanted at once or being read.
+    pub(super) fn is_coming(&self, id: ItemId, content: ContentId) -> bool {
+        let wanted = self.wanted.lock();
+        wanted.urgent.contains(&id) || wanted.reading.contains(&content)
+    }
+
     pub fn fetch_failed(&self) -> bool {
         !self.wanted.lock().failed.is_empty()
     }

@@ -13,8 +13,10 @@ mod observe;
 mod provide;
 mod recover;
 mod replay;
+mod room;
 pub mod schedule;
 mod settling;
+mod upkeep;
 mod waiting;
 mod worker;
 
@@ -44,6 +46,11 @@ impl Sync {
     /// `owner` goes into the temporary names on servers.
     pub fn new(store: Store, owner: String) -> Sync {
         Sync { world: store.world().clone(), store, owner, workers: Mutex::default() }
+    }
+
+    /// Begins what goes on in the background for the store as a whole.
+    pub fn keep_up(&self) {
+        self.world.spawn(Box::pin(upkeep::keep_up(self.store.clone())));
     }
 
     pub fn owner(&self) -> String {

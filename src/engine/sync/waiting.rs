@@ -11,11 +11,10 @@ impl Worker {
     pub async fn finished(&self, round: u64) {
         loop {
             let progress = self.progress.listen();
-            if self.rounds.done.load(SeqCst) >= round
-                && self.idle_at.load(SeqCst) >= self.store.seq()
+            if self.rounds.sent.load(SeqCst) >= round
+                && self.idle_at.load(SeqCst) >= self.store.item_seq()
                 && !self.is_comparing()
             {
-                self.cut_short.store(false, SeqCst);
                 return;
             }
             progress.await;
@@ -30,8 +29,14 @@ impl Worker {
         live.attention.iter().filter_map(|id| tree.item(*id)).any(|item| {
             let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
             let open = node.is_some_and(|l| l.writers > 0 || l.row.writing);
-            item.conflict.is_none()
-                && item.problem.is_none()
+            if item.conflict.is_some() {
+                // All three states are to be here, and what became the same is no conflict any more.
+                return tree
+                    .server_state(item)
+                    .and_then(|s| s.content)
+                    .is_some_and(|c| self.is_coming(item.id, c));
+            }
+            item.problem.is_none()
                 && item.server != ServerSide::AsBase
                 && !open
                 && item.base.as_deref().is_none_or(|b| b.meta.kind == crate::model::Kind::File)

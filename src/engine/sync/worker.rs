@@ -1,6 +1,7 @@
 //! One location at work: connects, looks, replays and fetches while the link is up, waits while it
 //! is not, and starts anew from what is written down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use event_listener::Event;
 use futures::FutureExt;
 use parking_lot::Mutex;
 
-use crate::model::{Confidence, Link, LocationId, OfflineReason};
+use crate::model::{Confidence, ItemId, Link, LocationId, OfflineReason};
 use crate::remote::{Capabilities, Remote, RemoteError};
 use crate::store::Store;
 use crate::store::persist::StoreError;
@@ -40,10 +41,10 @@ pub struct Worker {
     /// Attempts to connect that ended, one way or the other.
     tries: AtomicU64,
     closed: AtomicBool,
+    /// It waits for room on the disk of the store.
+    pub(super) held_up: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
-    /// `sync` asked to send without waiting for quiet.
-    pub(super) cut_short: AtomicBool,
     /// What the brake stopped may go on, once.
     pub(super) confirmed: AtomicBool,
     /// The log was found to have nothing more to send, at this journal record.
@@ -54,13 +55,13 @@ pub struct Worker {
     pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
     /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
-    pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
+    pub(super) untidy: Mutex<BTreeMap<crate::model::LocPath, Duration>>,
     /// Records with the remote.
     pub(super) flights: Mutex<Flights>,
-    /// Refused, and being looked at: until that is done they would only be refused again.
-    pub(super) puzzling: Mutex<std::collections::BTreeSet<crate::model::ItemId>>,
+    /// Records that were refused and would only be refused again now.
+    pub(super) held_back: Mutex<BTreeMap<ItemId, HeldBack>>,
     /// How often the server refused a change although a look showed nothing new.
-    pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
+    pub(super) refusals: Mutex<BTreeMap<ItemId, u32>>,
     /// Folders in which the server hinted at changes.
     pub(super) hints: Mutex<Vec<crate::remote::Hint>>,
 }
@@ -70,13 +71,24 @@ pub(super) struct Rounds {
     pub asked: AtomicU64,
     pub begun: AtomicU64,
     pub done: AtomicU64,
+    /// After this one was done the log had nothing more to send.
+    pub sent: AtomicU64,
+}
+
+/// Why a record that was refused is not sent again yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HeldBack {
+    /// The server is being looked at.
+    Look,
+    /// The brake keeps what was seen from being taken for true.
+    Brake,
 }
 
 /// Calls whose answer is not known yet, by a running number.
 #[derive(Default)]
 pub(super) struct Flights {
     last: u64,
-    under_way: std::collections::BTreeSet<u64>,
+    under_way: BTreeSet<u64>,
 }
 
 impl Flights {
@@ -141,8 +153,8 @@ impl Worker {
             by_hand: AtomicBool::new(by_hand),
             tries: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
             rounds: Rounds::default(),
-            cut_short: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
@@ -150,7 +162,7 @@ impl Worker {
             wanted: Mutex::default(),
             untidy: Mutex::default(),
             flights: Mutex::default(),
-            puzzling: Mutex::default(),
+            held_back: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),
         }
@@ -216,9 +228,13 @@ impl Worker {
         self.kick();
     }
 
+    /// Somebody asked to send without waiting for quiet.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.rounds.asked.load(SeqCst) > self.rounds.sent.load(SeqCst)
+    }
+
     /// Look and send now, whatever the back-off. Returns the round to wait for.
     pub fn ask_round(&self) -> u64 {
-        self.cut_short.store(true, SeqCst);
         let round = self.rounds.asked.fetch_add(1, SeqCst) + 1;
         self.kick();
         round
@@ -329,16 +345,17 @@ impl Worker {
 
     async fn work_online(self: &Arc<Self>) -> End {
         self.flights.lock().under_way.clear();
-        self.puzzling.lock().clear();
+        self.held_back.lock().clear();
         if let Err(end) = self.recover().await {
             return end;
         }
         self.set_link(Link::Online, String::new());
+        self.held_up.store(false, SeqCst);
         self.want_all_pinned();
         futures::select_biased! {
             end = self.replay_loop().fuse() => end,
-            end = self.observe_loop().fuse() => end,
-            end = self.fetch_loop().fuse() => end,
+            end = self.with_room(|| self.observe_loop()).fuse() => end,
+            end = self.with_room(|| self.fetch_loop()).fuse() => end,
         }
     }
 }

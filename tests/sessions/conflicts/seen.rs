@@ -213,9 +213,6 @@ fn only_what_conflicts_waits() {
     s.sync(4);
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "server"]), "a there, again\n");
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "original"]), "a\n");
-    if !tries_known() {
-        return skip(known("compare-under-a-conflict"));
-    }
     // Where both come to the same there is nothing left to decide.
     s.write_here("a", "the same\n");
     s.write_there("a", "the same\n");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 
-use crate::model::{ItemId, Kind, LocPath, LocationId, Name, Side};
+use crate::model::{ItemId, LocPath, LocationId, Name, Side};
 use crate::reconcile::Settled;
 use crate::remote::Capabilities;
 use crate::store::Store;
@@ -71,30 +71,17 @@ impl Observation {
             });
             applied.stale.extend(lost.map(|(id, _)| *id));
             doubtful.extend(&applied.stale);
-            let mut held = match self.partial && capabilities.file_ids {
-                true => changed_here(&tree, self.location),
-                false => Held::default(),
-            };
+            // Of these one look does not tell what moved from what came.
+            let mut held = HashSet::new();
             if capabilities.file_ids {
-                held.files.extend(by_file_id(&tree, &doubtful).into_keys());
+                held.extend(by_file_id(&tree, &doubtful).into_keys());
+                if self.partial {
+                    held.extend(changed_here(&tree, self.location));
+                }
             }
             held
         };
         applied.stale.append(&mut good.stale);
-        // Seen from one folder a move is a removal: where something changed here hangs on it, all is
-        // looked at before anything is said.
-        let known = round.missing.len();
-        if self.partial && capabilities.file_ids {
-            let tree = store.read();
-            // A folder may have been moved with all that is in it, and a pin must not go by mistake.
-            let is_much = |id: &ItemId| {
-                tree.item(*id).is_some_and(|i| {
-                    i.pinned || tree.server_state(i).is_some_and(|s| s.meta.kind == Kind::Folder)
-                })
-            };
-            round.missing.retain(|id| !held.items.contains(id) && !is_much(id));
-        }
-        applied.ask_all = round.missing.len() < known;
         if capabilities.file_ids {
             round.by_file_id = by_file_id(&store.read(), &round.missing);
         }
@@ -113,7 +100,7 @@ impl Observation {
                     if !good.is(tx.tree(), fresh.parent) {
                         continue;
                     }
-                    if !held.files.is_empty() && fresh.file_ids().iter().any(|f| held.files.contains(f)) {
+                    if !held.is_empty() && fresh.file_ids().iter().any(|f| held.contains(f)) {
                         applied.ask_all = true;
                         continue;
                     }
@@ -136,8 +123,9 @@ impl Observation {
             })?;
             applied.stale.append(&mut good.stale);
         }
-        // What is missing in one folder may have been moved into one whose listing does not count.
-        if capabilities.file_ids && !applied.stale.is_empty() && !round.missing.is_empty() {
+        // Seen from some folders a move is a removal, and half of a removal of all is no reason to brake:
+        // only a look at everything, and of which everything counts, says that something is gone.
+        if (self.partial || !applied.stale.is_empty()) && !round.missing.is_empty() {
             round.missing.clear();
             applied.ask_all = true;
         }
@@ -202,34 +190,25 @@ impl<'a> Good<'a> {
     }
 }
 
-/// Of which one look does not tell what moved from what came or went: what something changed here hangs
-/// on (the items and all folders above them), and what stood in folders whose listings do not count.
-#[derive(Default)]
-pub(super) struct Held {
-    items: HashSet<ItemId>,
-    files: HashSet<u64>,
-}
-
-pub(super) fn changed_here(tree: &Tree, location: LocationId) -> Held {
-    let mut here = Held::default();
+/// The files on which something changed here hangs: those of the items and of all folders above them.
+fn changed_here(tree: &Tree, location: LocationId) -> HashSet<u64> {
+    let (mut files, mut seen) = (HashSet::new(), HashSet::new());
     let open = tree.location(location).map(|live| &live.attention);
-    for id in open.into_iter().flatten() {
-        let mut stack: Vec<ItemId> = Vec::new();
-        stack.extend(tree.item(*id).filter(|i| i.pending.is_some() || i.conflict.is_some()).map(|i| i.id));
-        while let Some(item) = stack.pop().and_then(|id| tree.item(id)) {
-            if !here.items.insert(item.id) {
-                continue;
-            }
-            // It may lie in one folder there and be on its way to another.
-            let places = [tree.place(item, Side::Server), tree.place(item, Side::Local)];
-            // The location itself is no file that moves.
-            if places.iter().any(Option::is_some) {
-                here.files.extend(tree.server_state(item).and_then(|s| s.meta.file_id));
-            }
-            stack.extend(places.into_iter().flatten().map(|(above, _)| above));
+    let changed = |id: &&ItemId| tree.item(**id).is_some_and(|i| i.pending.is_some() || i.conflict.is_some());
+    let mut stack: Vec<ItemId> = open.into_iter().flatten().filter(changed).copied().collect();
+    while let Some(item) = stack.pop().and_then(|id| tree.item(id)) {
+        if !seen.insert(item.id) {
+            continue;
         }
+        // It may lie in one folder there and be on its way to another.
+        let places = [tree.place(item, Side::Server), tree.place(item, Side::Local)];
+        // The location itself is no file that moves.
+        if places.iter().any(Option::is_some) {
+            files.extend(tree.server_state(item).and_then(|s| s.meta.file_id));
+        }
+        stack.extend(places.into_iter().flatten().map(|(above, _)| above));
     }
-    here
+    files
 }
 
 /// All that is missing, with what lies in it.

@@ -68,11 +68,6 @@ impl Observation {
         }
         worst
     }
-
-    /// Nothing counts as missing: the brake is on.
-    pub fn forget_missing(&mut self) {
-        self.missing.clear();
-    }
 }
 
 /// All items the server tree has under one; a file is its own.

@@ -11,7 +11,8 @@ use crate::model::{ItemId, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
 use crate::store::persist::StoreError;
 use crate::store::rows::Problem;
-use crate::sync::worker::{End, Worker};
+use crate::sync::schedule::{PATIENCE, QUIET};
+use crate::sync::worker::{End, HeldBack, Worker};
 
 use super::apply::Applied;
 use super::brake::Braked;
@@ -21,9 +22,16 @@ use crate::sync::note_problem;
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
 /// So often the server is listed again at once because of what moved meanwhile.
-const LOOKS: usize = 4;
+const LOOKS: usize = 8;
 /// Hints are gathered for so long.
 const GATHER_HINTS: Duration = Duration::from_millis(200);
+
+/// What came of hints.
+enum Hinted {
+    Noted,
+    /// Something went: a removal of many things is to be seen as one.
+    Missing,
+}
 
 /// What a look came to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,12 +49,15 @@ impl Worker {
         let every = if watches { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
         let mut hints = hints.unwrap_or_else(|| async_channel::bounded(1).1);
         let mut due = true;
+        // Something was missing in a hinted folder: since when, and when all is looked at for it.
+        let mut missing: Option<(Duration, Duration)> = None;
         loop {
             let woken = self.wake.listen();
             if self.is_stopping() {
                 return End::Asked;
             }
             if due || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
+                missing = None;
                 match self.look_everywhere().await {
                     Ok(looked) => due = looked == Looked::Partly,
                     Err(end) => return end,
@@ -58,11 +69,23 @@ impl Worker {
             }
             if !self.hints.lock().is_empty() {
                 self.world.sleep(GATHER_HINTS).await;
-                if let Err(end) = self.look_at_hints().await {
-                    return end;
+                match self.follow_hints().await {
+                    Ok(Hinted::Noted) => {}
+                    Ok(Hinted::Missing) => {
+                        let now = self.world.elapsed();
+                        let first = missing.map_or(now, |(first, _)| first);
+                        missing = Some((first, (now + QUIET).min(first + PATIENCE)));
+                    }
+                    Err(end) => return end,
                 }
                 continue;
             }
+            let now = self.world.elapsed();
+            if missing.is_some_and(|(_, at)| at <= now) {
+                due = true;
+                continue;
+            }
+            let every = missing.map_or(every, |(_, at)| at - now);
             futures::select_biased! {
                 () = woken.fuse() => {}
                 hint = hints.recv().fuse() => match hint {
@@ -102,6 +125,30 @@ impl Worker {
         Ok(looked)
     }
 
+    /// Notes what came and what changed in the hinted folders at once.
+    async fn follow_hints(&self) -> Result<Hinted, End> {
+        let hints = std::mem::take(&mut *self.hints.lock());
+        if hints.contains(&Hint::Everything) {
+            self.look(&Scope::Everything).await?;
+            return Ok(Hinted::Noted);
+        }
+        let folders = self.folders_of(&hints);
+        if folders.is_empty() {
+            return Ok(Hinted::Noted);
+        }
+        let applied = self.look_once(&Scope::Folders(folders)).await?;
+        if applied.again {
+            self.owe_look();
+        }
+        if !applied.stale.is_empty() {
+            self.landed().await;
+            self.look(&Scope::Below(applied.stale)).await?;
+        }
+        self.want_all_pinned();
+        Ok(if applied.ask_all { Hinted::Missing } else { Hinted::Noted })
+    }
+
+    /// Because of a refusal: what the hinted folders do not tell, a look at everything does.
     pub(in crate::sync) async fn look_at_hints(&self) -> Result<Looked, End> {
         let hints = std::mem::take(&mut *self.hints.lock());
         if hints.contains(&Hint::Everything) {
@@ -181,20 +228,20 @@ impl Worker {
             true => Some(self.observing.lock().await),
             false => None,
         };
-        let mut found = observe(&self.store, &self.remote, self.location, scope).await?;
+        let found = observe(&self.store, &self.remote, self.location, scope).await?;
         let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
         // Only a look at everything can take the brake off, or carry out what was consented to.
         // Consent is for what is seen now: unused, it must not let a later removal through.
         let consented = everything && self.confirmed.swap(false, SeqCst);
-        match found.braked(&self.store) {
-            Some(braked) if !consented => {
-                self.note_brake(Some(braked))?;
+        if everything {
+            let braked = found.braked(&self.store).filter(|_| !consented);
+            let is_braked = braked.is_some();
+            self.note_brake(braked)?;
+            if is_braked {
                 return Ok(Applied::default());
             }
-            _ if everything => self.note_brake(None)?,
-            _ if self.is_braked() => found.forget_missing(),
-            _ => {}
+            self.held_back.lock().retain(|_, why| *why != HeldBack::Brake);
         }
         let mut applied = found.apply(&self.store, &self.can())?;
         self.follow_up(std::mem::take(&mut applied.left));
@@ -202,7 +249,7 @@ impl Worker {
         Ok(applied)
     }
 
-    fn is_braked(&self) -> bool {
+    pub(in crate::sync) fn is_braked(&self) -> bool {
         let tree = self.store.read();
         tree.location(self.location).is_some_and(|l| l.row.brake.is_some())
     }

@@ -22,7 +22,7 @@ use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
 use crate::sync::observe::Looked;
 use crate::sync::schedule::Step;
-use crate::sync::worker::{End, Worker};
+use crate::sync::worker::{End, HeldBack, Worker};
 use crate::world::blocking;
 
 use answer::{After, aside_name, failed};
@@ -69,13 +69,14 @@ impl Worker {
             let mut next = None;
             let mut fetching = false;
             if !self.is_stopping() {
-                let seq = self.store.seq();
+                let seq = self.store.item_seq();
+                let round = self.rounds.done.load(SeqCst);
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
                         Err(error) => return End::Store(error),
                     }
-                    settled_at = self.store.seq();
+                    settled_at = self.store.item_seq();
                 }
                 if sends.len() <= SENDS / 2 {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
@@ -96,6 +97,7 @@ impl Worker {
                 }
                 if sends.is_empty() && looks.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
+                    self.rounds.sent.fetch_max(round, SeqCst);
                     self.progress.notify(usize::MAX);
                 }
             } else if sends.is_empty() {
@@ -125,7 +127,7 @@ impl Worker {
                 }
                 () = changed.fuse() => {
                     // A program that does much at once is not looked at for each thing it does.
-                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                    if sends.is_empty() && !self.is_cut_short() {
                         self.world.sleep(GATHER_CHANGES).await;
                     }
                 }
@@ -137,9 +139,9 @@ impl Worker {
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
-        let cut_short = self.cut_short.load(SeqCst);
+        let cut_short = self.is_cut_short();
         let mut plan =
-            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.puzzling.lock());
+            plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.held_back.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
@@ -201,7 +203,7 @@ impl Worker {
             Ok(meta) => {
                 self.refusals.lock().remove(&item);
                 let can = self.can();
-                self.store.write(|tx| {
+                self.store.write_in_reserve(|tx| {
                     succeeded(tx, item, meta, &can);
                     Ok::<_, StoreError>(())
                 })?;
@@ -209,20 +211,26 @@ impl Worker {
             }
             Err(error) => error,
         };
-        let kept = match self.store.write(|tx| Ok::<_, StoreError>(failed(tx, item, step, &error)))? {
-            After::Offline => return Err(End::Lost(error)),
-            After::Problem => return Ok(None),
-            After::Look => None,
-            After::Keep(name) => Some(name),
-        };
-        self.puzzling.lock().insert(item);
+        let kept =
+            match self.store.write_in_reserve(|tx| Ok::<_, StoreError>(failed(tx, item, step, &error)))? {
+                After::Offline => return Err(End::Lost(error)),
+                After::Problem => return Ok(None),
+                After::Look => None,
+                After::Keep(name) => Some(name),
+            };
+        self.held_back.lock().insert(item, HeldBack::Look);
         Ok(Some(Puzzle { item, error, kept }))
     }
 
     /// Looks at the server because of a refusal; other records go on meanwhile.
     async fn look_into(&self, puzzle: Puzzle) -> Result<(), End> {
         let looked = self.explain(&puzzle).await;
-        self.puzzling.lock().remove(&puzzle.item);
+        // What the brake holds back cannot be told apart from what is gone: until it is off, it waits.
+        if self.is_braked() {
+            self.held_back.lock().insert(puzzle.item, HeldBack::Brake);
+        } else {
+            self.held_back.lock().remove(&puzzle.item);
+        }
         self.kick();
         looked
     }
@@ -234,6 +242,7 @@ impl Worker {
         let before = self.store.read().item(puzzle.item).cloned();
         self.look_again(puzzle.item);
         match self.look_at_hints().await? {
+            _ if self.is_braked() => Ok(()),
             Looked::All => Ok(self.refused_again(puzzle.item, before, &puzzle.error)?),
             Looked::Partly => Ok(()),
         }

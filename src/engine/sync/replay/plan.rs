@@ -1,6 +1,6 @@
 //! Which records may be sent now, and writing them down as intents.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::model::{ContentId, ItemId, LocationId, Name};
@@ -11,6 +11,7 @@ use crate::store::persist::StoreError;
 use crate::store::rows::Item;
 use crate::store::tree::{Live, Tree, contents_of_item};
 use crate::sync::schedule::{Readiness, Step, circle, readiness};
+use crate::sync::worker::HeldBack;
 
 use super::call::{Handed, call};
 
@@ -26,14 +27,14 @@ pub struct Plan {
     pub lacking: Vec<(ItemId, ContentId)>,
 }
 
-/// Which records may be sent now, at most so many. Those that puzzle are not.
+/// Which records may be sent now, at most so many. Those held back are not.
 pub fn plan(
     store: &Store,
     location: LocationId,
     now: Duration,
     cut_short: bool,
     most: usize,
-    puzzling: &BTreeSet<ItemId>,
+    held_back: &BTreeMap<ItemId, HeldBack>,
 ) -> Plan {
     let mut plan = Plan::default();
     let tree = &*store.read();
@@ -41,7 +42,7 @@ pub fn plan(
         return plan;
     };
     let mut behind = Vec::new();
-    for id in live.attention.iter().filter(|id| !puzzling.contains(id)) {
+    for id in live.attention.iter().filter(|id| !held_back.contains_key(id)) {
         let Some(item) = tree.item(*id) else { continue };
         match readiness(tree, item, now, cut_short) {
             Readiness::Send(step) => match lacking(tree, store.contents(), item, step) {
@@ -57,7 +58,8 @@ pub fn plan(
         }
     }
     let in_flight = live.attention.iter().any(|id| tree.item(*id).is_some_and(|i| i.sending.is_some()));
-    if plan.ready.is_empty() && plan.lacking.is_empty() && puzzling.is_empty() && !in_flight {
+    let is_looking = held_back.values().any(|why| *why == HeldBack::Look);
+    if plan.ready.is_empty() && plan.lacking.is_empty() && !is_looking && !in_flight {
         plan.circle = behind.into_iter().find_map(|id| circle(tree, id, now));
     }
     plan
@@ -104,12 +106,12 @@ pub fn prepare(store: &Store, ready: &[(ItemId, Step)]) -> Result<Vec<(ItemId, C
         match content.seal() {
             Ok(_) => sealed.push(content),
             Err(ContentError::Full) => return Err(StoreError::Full),
-            Err(ContentError::Io(error)) => return Err(StoreError::Io(error)),
+            Err(ContentError::Io(error)) => return Err(error.into()),
             Err(error) => refused.push((id, error)),
         }
     }
     store.contents().sync(&sealed)?;
-    store.write(|tx| {
+    store.write_in_reserve(|tx| {
         sealed.iter().for_each(|c| tx.touch_content(c.id()));
         Ok::<_, StoreError>(())
     })?;
@@ -123,7 +125,7 @@ pub fn hand_over(
     capabilities: &Capabilities,
     aside: Option<&Name>,
 ) -> Result<Vec<Handed>, StoreError> {
-    store.write(|tx| {
+    store.write_in_reserve(|tx| {
         let now = tx.elapsed();
         let mut handed = Vec::new();
         for (id, step) in ready {

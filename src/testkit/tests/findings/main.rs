@@ -7,3 +7,4 @@ mod fetching;
 mod observing;
 mod place;
 mod replaying;
+mod room;

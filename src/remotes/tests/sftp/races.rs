@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use holdfast_engine::model::{LocPath, Meta};
-use holdfast_engine::remote::{Remote, RemoteError};
+use holdfast_engine::model::{LocPath, Meta, Time};
+use holdfast_engine::remote::{NewMeta, Remote, RemoteError};
 use holdfast_remotes::conformance::{Bytes, Subject, assert_changed, new_meta, path};
 use holdfast_remotes::sftp::{SftpOptions, SftpRemote};
 use holdfast_testkit::sshd::sftp_server;
@@ -171,4 +171,44 @@ async fn a_link_to_a_file_put_there_meanwhile_is_taken_back() {
     let linked = r.s.remote.create_link(&path("a"), &r.a.version, &path("b")).await;
     r.theirs_stay(linked, "theirs, file");
     assert_eq!(r.s.names("").await, [b"a"]);
+}
+
+fn now() -> Time {
+    Time::ZERO + std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap()
+}
+
+/// Times are whole seconds: what is read in the second of its last change is read once that is over.
+#[tokio::test]
+async fn a_change_within_the_same_second_is_not_missed() {
+    let Some((full, plain)) = servers() else { return };
+    for server in [full, plain] {
+        let Some(r) = raced(&server, &[]).await else { return };
+        r.s.other_writes("a", b"1");
+        let first = r.s.stat("a").await;
+        let (at, remote) = (path("a"), &r.s.remote);
+        let read = remote.read(&at, &first.version, 0, 9);
+        let write = async { r.s.other_writes("a", b"2") };
+        let (read, ()) = futures::future::join(read, write).await;
+        // On a slow machine the second may have passed before, and then it shows.
+        if r.s.stat("a").await.version == first.version {
+            assert_eq!(read.unwrap(), b"2", "the bytes that this version ended with");
+        }
+    }
+}
+
+/// And what is sent with the time of this very second appears once that is over.
+#[tokio::test]
+async fn a_change_right_after_ours_is_not_missed() {
+    let Some((full, plain)) = servers() else { return };
+    for server in [full, plain] {
+        let Some(r) = raced(&server, &[]).await else { return };
+        let meta = NewMeta { mtime: now(), ..new_meta() };
+        let made = r.s.remote.create_file(&path("new"), Bytes::arc(b"1"), &meta).await.unwrap();
+        r.s.other_writes("new", b"2");
+        assert_ne!(r.s.stat("new").await.version, made.version);
+        let meta = NewMeta { mtime: now(), ..new_meta() };
+        let made = r.s.remote.replace_file(&path("a"), &r.a.version, Bytes::arc(b"1"), &meta).await.unwrap();
+        r.s.other_writes("a", b"2");
+        assert_ne!(r.s.stat("a").await.version, made.version);
+    }
 }

@@ -35,7 +35,7 @@ impl Fileops {
             self.set_size(node, size, caller.uid != 0, handle)?;
         }
         let owner_fixed = self.0.owner;
-        self.store().write(|tx| {
+        let record = |tx: &mut Tx<'_>| {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             if let Some((uid, gid)) = owner_fixed
                 && (set.uid.is_some_and(|u| u != uid) || set.gid.is_some_and(|g| g != gid))
@@ -71,7 +71,12 @@ impl Fileops {
             links.into_iter().for_each(|item| tx.relog(item));
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             Ok(attr_of(self.store(), live))
-        })
+        };
+        match set.size {
+            // It has another size by now: the rest goes with that.
+            Some(_) => self.store().write_in_reserve(record),
+            None => self.store().write(record),
+        }
     }
 
     pub fn readlink(&self, node: NodeId) -> Op<Vec<u8>> {

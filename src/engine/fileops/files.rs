@@ -72,7 +72,10 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
+        if handle.is_none() {
+            self.close_if_unopened(node);
+        }
+        Ok(())
     }
 
     pub fn allocate(
@@ -126,6 +129,15 @@ impl Fileops {
         kill_suid: bool,
         change: impl Fn(&Content) -> Result<bool, ContentError>,
     ) -> Op<()> {
+        self.with_room(|| self.try_change(node, kill_suid, &change))
+    }
+
+    fn try_change(
+        &self,
+        node: NodeId,
+        kill_suid: bool,
+        change: impl Fn(&Content) -> Result<bool, ContentError>,
+    ) -> Op<()> {
         self.refuse_views(node)?;
         self.store().room.admit()?;
         let (content, was, row_changed) = loop {
@@ -138,12 +150,13 @@ impl Fileops {
                 // It was sealed for sending meanwhile: go on with one laid over it.
                 Err(ContentError::Sealed { .. }) => {}
                 Err(error) => {
-                    self.close_if_unopened(node)?;
+                    self.close_if_unopened(node);
                     return Err(from_content(error));
                 }
             }
         };
-        let recorded = self.store().write(|tx| {
+        // The bytes are there by now: what is left is to say so, on a full disk too.
+        let recorded = self.store().write_in_reserve(|tx| {
             let size = content.size();
             let now = tx.now();
             let set_ids = tx.tree().node(node).is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
@@ -203,6 +216,14 @@ impl Fileops {
             };
             let contents = self.store().contents();
             let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+            if let Some(content) = current.as_ref().filter(|content| !content.is_whole())
+                && content.complete_if_all_here().map_err(from_content)?
+            {
+                self.store().write(|tx| {
+                    tx.touch_content(content.id());
+                    Ok::<_, OpError>(())
+                })?;
+            }
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()
@@ -214,7 +235,7 @@ impl Fileops {
                 Some(content) => contents
                     .derive(content, id, file)
                     .map_err(|error| not_here(node, content, 0..content.size(), error))?,
-                None => contents.create(id, file).map_err(from_content)?,
+                None => self.create_content(node, id, file)?,
             };
             let expected = current.as_ref().map(|c| c.id());
             match self.set_content(node, expected, &fresh, None) {
@@ -226,6 +247,20 @@ impl Fileops {
                 }
             }
         }
+    }
+
+    fn create_content(&self, node: NodeId, id: ContentId, file: u64) -> Op<Arc<Content>> {
+        let location = {
+            let tree = self.store().read();
+            let item = tree.node(node).and_then(|live| live.links.first()).and_then(|id| tree.item(*id));
+            item.map(|item| item.location)
+        };
+        let contents = self.store().contents();
+        match location {
+            Some(location) => contents.within(location).create(id, file),
+            None => contents.create(id, file),
+        }
+        .map_err(from_content)
     }
 
     /// Truncation to nothing: a new, empty content. What it replaces is kept until the last writer
@@ -242,7 +277,7 @@ impl Fileops {
                 return Err(OpError::Invalid);
             }
             let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
-            let fresh = self.store().contents().create(id, file).map_err(from_content)?;
+            let fresh = self.create_content(node, id, file)?;
             match self.set_content(node, current, &fresh, Some((current, kill_suid))) {
                 Ok(true) => return Ok(()),
                 Ok(false) => discard(self, id),

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
+use super::flags::Flag;
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::Halt;
 use super::state::{Content, State};
@@ -36,8 +37,12 @@ impl Content {
         if !offset.is_multiple_of(BLOCK) || range.end > state.size {
             return Err(ContentError::Misfit { content: self.id(), range });
         }
-        if state.whole || data.is_empty() {
+        if state.whole {
             return Ok(NOTHING);
+        }
+        if data.is_empty() {
+            let completed = self.complete_present(state)?;
+            return Ok(Filled { completed, ..NOTHING });
         }
         if state.size <= BLOCK { self.fill_small(state, data) } else { self.fill_blocks(state, range, data) }
     }
@@ -61,8 +66,9 @@ impl Content {
         let new_bytes = state.size;
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.whole = true;
+        self.count(0, new_bytes);
         state.digest = Some(digest);
-        state.checked.store(true, Ordering::Release);
+        state.flags.set(Flag::Checked, true);
         Ok(Filled { new_bytes, completed: true })
     }
 
@@ -98,6 +104,7 @@ impl Content {
                 blocks.checked.set(block);
                 present.set(block);
             }
+            self.count(0, bytes.end - bytes.start);
             new_bytes += bytes.end - bytes.start;
             run.start = run.end;
         }
@@ -122,6 +129,23 @@ impl Content {
             .and_then(|()| map::write_sums(&self.store.handles, state.file, first, &sums));
         state.set_dirty();
         Ok(written?)
+    }
+
+    /// Blocks may all have come before a kill that let nobody note that they are all. Whether the content
+    /// has become whole by it.
+    pub fn complete_if_all_here(&self) -> Result<bool, ContentError> {
+        self.complete_present(self.state.upgradable_read())
+    }
+
+    fn complete_present(&self, state: RwLockUpgradableReadGuard<'_, State>) -> Result<bool, ContentError> {
+        if state.whole || state.size <= BLOCK {
+            return Ok(false);
+        }
+        let all_here = match self.blocks(&state)?.map(|blocks| &blocks.present) {
+            Some(Some(present)) => present.count() == map::count(state.size),
+            _ => false,
+        };
+        Ok(all_here && self.complete(state)?)
     }
 
     /// All blocks are here. Those of an earlier run are compared first: a crash may have left sums
@@ -159,8 +183,10 @@ impl Content {
             (0..map::count(state.size)).for_each(|block| after.checked.set(block));
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         state.large.get_or_insert_default().blocks = OnceLock::from(after);
         if differs {
+            self.count(before, own_bytes(&state));
             return Err(ContentError::Differs { content: self.id() });
         }
         state.whole = true;

@@ -6,12 +6,14 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::account::{own_bytes, present_bytes};
 use super::contents::{Freed, Store};
+use super::flags::{Flag, Flags};
 use super::map::{self, Blocks, MAP};
 use super::overlay::Overlay;
 use super::{BLOCK, ContentError};
@@ -33,15 +35,14 @@ pub(super) struct State {
     pub digest: Option<Digest>,
     pub whole: bool,
     pub sealed: bool,
-    /// The file may be longer than `size`, with bytes that are no longer part of the content.
-    pub tail: AtomicBool,
+    pub flags: Flags,
+    /// See `account`.
+    pub used: AtomicU32,
     /// Written to since the last sync, or not known.
     /// Counts changes; what is synced is dirty again with the next one.
     pub changes: AtomicU32,
     /// `changes` as the last sync that succeeded found it.
     pub synced: AtomicU32,
-    /// One block at most: it matched its digest in this run.
-    pub checked: AtomicBool,
     pub large: Option<Box<Large>>,
 }
 
@@ -56,22 +57,24 @@ impl State {
     /// As a row has it. What is not whole is never written to, whatever the row says.
     pub fn load(file: u64, size: u64, whole: bool, sealed: bool, digest: Option<Digest>) -> State {
         let sealed = sealed || !whole;
+        let flags = Flags::default();
+        flags.set(Flag::Tail, !sealed);
         State {
             file,
             size,
             digest,
             whole,
             sealed,
-            tail: AtomicBool::new(!sealed),
+            flags,
+            used: AtomicU32::new(0),
             changes: AtomicU32::new(1),
             synced: AtomicU32::new(0),
-            checked: AtomicBool::new(false),
             large: (sealed && size > BLOCK).then(Box::default),
         }
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State { tail: AtomicBool::new(false), ..State::load(file, size, true, false, None) }
+        State { flags: Flags::default(), ..State::load(file, size, true, false, None) }
     }
 
     pub fn overlay(&self) -> Option<&Overlay> {
@@ -200,6 +203,7 @@ impl Content {
         }
         let freed = Freed(state.file);
         let empty = state.size == 0;
+        self.count(own_bytes(&state), 0);
         *state = State::load(file, state.size, empty, true, state.digest);
         Ok(freed)
     }
@@ -217,7 +221,13 @@ impl Content {
         }
         let blocks = Blocks::load(&self.store.handles, self.id.0, state.file, state.size, state.whole)?;
         // Another thread may have been first; what it has may already know more.
-        Ok(Some(large.blocks.get_or_init(|| blocks)))
+        let known = large.blocks.get_or_init(|| {
+            if !state.whole {
+                self.count(0, present_bytes(&blocks, state.size));
+            }
+            blocks
+        });
+        Ok(Some(known))
     }
 
     pub(super) fn is_dirty(&self) -> bool {

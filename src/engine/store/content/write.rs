@@ -2,10 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
+use super::flags::Flag;
 use super::overlay::{MANY_RANGES, Overlay};
 use super::state::{Content, State};
 use super::{BLOCK, COPIED_WHOLE, ContentError};
@@ -31,17 +32,19 @@ impl Content {
         let written = file.write_at(offset, data);
         state.set_dirty();
         if let Err(error) = written {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             return Err(error.into());
         }
         let grows = range.end > state.size;
         let news = state.overlay().is_some_and(|overlay| !overlay.changed.contains_all(&own));
         if grows || news {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
             state.size = state.size.max(range.end);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.changed.insert(own);
             }
+            self.count(before, own_bytes(&state));
         }
         Ok(grows || news)
     }
@@ -63,14 +66,16 @@ impl Content {
             }
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if size < state.size {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.limit = overlay.limit.min(size);
                 overlay.changed.remove(size..u64::MAX);
             }
         }
         state.size = size;
+        self.count(before, own_bytes(&state));
         state.set_dirty();
         Ok(true)
     }
@@ -106,9 +111,11 @@ impl Content {
             return Ok(false);
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if let Some(overlay) = state.overlay_mut() {
             overlay.changed = changed;
         }
+        self.count(before, own_bytes(&state));
         Ok(true)
     }
 
@@ -124,24 +131,27 @@ impl Content {
         let file = self.store.handles.open_or_create(state.file)?;
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             return Err(error.into());
         }
         state.set_dirty();
         if grows {
-            RwLockUpgradableReadGuard::upgrade(state).size = range.end;
+            let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
+            state.size = range.end;
+            self.count(before, own_bytes(&state));
         }
         Ok(grows)
     }
 
     /// Makes the file as long as the content: what is past the end goes off it.
     pub(super) fn trim(&self) -> io::Result<()> {
-        let needed = self.state.read().tail.load(Ordering::Acquire);
+        let needed = self.state.read().flags.is(Flag::Tail);
         if needed { self.trim_in(&self.state.upgradable_read()) } else { Ok(()) }
     }
 
     pub(super) fn trim_in(&self, state: &RwLockUpgradableReadGuard<'_, State>) -> io::Result<()> {
-        if !state.tail.load(Ordering::Acquire) {
+        if !state.flags.is(Flag::Tail) {
             return Ok(());
         }
         // A crash of the machine may have lost a file that was never synced.
@@ -151,7 +161,7 @@ impl Content {
             file.truncate(state.size)?;
             state.set_dirty();
         }
-        state.tail.store(false, Ordering::Release);
+        state.flags.set(Flag::Tail, false);
         Ok(())
     }
 

@@ -2,7 +2,6 @@
 
 use crate::model::{ContentId, ItemId, Kind, Name, NodeId, Side, State};
 use crate::reconcile::{is_folder_there, local_folder, new_node, settle};
-use crate::remote::TEMP_PREFIX;
 use crate::store::Tx;
 use crate::store::rows::{Entry, Item, ServerSide};
 use crate::store::tree::Tree;
@@ -293,10 +292,13 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
             }
         }
         Some(base) => {
-            let parent = revive_here(tx, base.parent.ok_or("it is the root")?)?;
-            // What stepped aside on the server for a move in a circle is not to stay under that name.
-            let is_aside = base.name.as_bytes().starts_with(TEMP_PREFIX);
-            let name = old.as_ref().filter(|_| is_aside).map_or(&base.name, |old| &old.name).clone();
+            let place = match &old {
+                // It stepped aside there to let others pass: it stays where it is here.
+                Some(_) if base.name.is_temporary() => tx.tree().place(item, Side::Local),
+                _ => base.parent.map(|parent| (parent, base.name.clone())),
+            };
+            let (folder, name) = place.ok_or("it is the root")?;
+            let parent = revive_here(tx, folder)?;
             let other = tx.tree().child(parent, name.as_bytes()).filter(|other| *other != id);
             if other.is_some() {
                 return Err("something else has its original name here".into());

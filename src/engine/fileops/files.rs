@@ -72,7 +72,10 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
+        if handle.is_none() {
+            self.close_if_unopened(node);
+        }
+        Ok(())
     }
 
     pub fn allocate(
@@ -147,7 +150,7 @@ impl Fileops {
                 // It was sealed for sending meanwhile: go on with one laid over it.
                 Err(ContentError::Sealed { .. }) => {}
                 Err(error) => {
-                    self.close_if_unopened(node)?;
+                    self.close_if_unopened(node);
                     return Err(from_content(error));
                 }
             }
@@ -213,6 +216,14 @@ impl Fileops {
             };
             let contents = self.store().contents();
             let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+            if let Some(content) = current.as_ref().filter(|content| !content.is_whole())
+                && content.complete_if_all_here().map_err(from_content)?
+            {
+                self.store().write(|tx| {
+                    tx.touch_content(content.id());
+                    Ok::<_, OpError>(())
+                })?;
+            }
             if let Some(content) = &current
                 && content.is_whole()
                 && !content.is_sealed()

@@ -4,11 +4,13 @@
 use std::time::Instant;
 
 use futures::StreamExt;
-use holdfast_engine::model::LocPath;
+use holdfast_engine::model::{Kind, LocPath, Meta};
+use holdfast_engine::remote::Remote;
 use holdfast_remotes::conformance::{Bytes, Fixture, Subject, new_meta, path};
 use holdfast_remotes::folder::Pretend;
+use holdfast_remotes::sftp::{SftpOptions, SftpRemote};
 
-use crate::support::Plain;
+use crate::support::{OWNER, Plain};
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
     let start = Instant::now();
@@ -73,6 +75,56 @@ async fn figures_sshfs() {
     if let Some(fixture) = crate::sshfs::fixture().await {
         all(fixture.subject()).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
+async fn figures_sftp() {
+    if let Some(fixture) = crate::sftp::Server::start("").await {
+        all(fixture.subject()).await;
+    }
+}
+
+/// A tree that is there already, by `HOLDFAST_FIGURES_URL` and `HOLDFAST_SSH_COMMAND`: how much the
+/// number of calls in flight matters, as on a slow line.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
+async fn figures_in_flight() {
+    let Ok(url) = std::env::var("HOLDFAST_FIGURES_URL") else {
+        return println!("set HOLDFAST_FIGURES_URL");
+    };
+    let command = std::env::var("HOLDFAST_SSH_COMMAND").unwrap_or_else(|_| "ssh".into());
+    let options = SftpOptions::with_command(&command).unwrap();
+    let remote = SftpRemote::new(&url, OWNER, options).unwrap();
+    for in_flight in [32, 64, 128, 256, 512] {
+        timed("connect", remote.connect()).await.unwrap();
+        let files = timed(&format!("list all, {in_flight} in flight"), walk(&remote, in_flight)).await;
+        let read = futures::stream::iter(&files)
+            .map(|(at, meta)| remote.read(at, &meta.version, 0, 1 << 20))
+            .buffer_unordered(in_flight)
+            .collect::<Vec<_>>();
+        let read = timed(&format!("read {} files, {in_flight} in flight", files.len()), read).await;
+        assert!(read.iter().all(Result::is_ok));
+    }
+}
+
+/// All files below the root.
+async fn walk(remote: &SftpRemote, in_flight: usize) -> Vec<(LocPath, Meta)> {
+    let (mut files, mut open) = (Vec::new(), vec![LocPath::root()]);
+    while !open.is_empty() {
+        let lists = open.drain(..).map(|folder| async move {
+            let listing = remote.list(&folder).await.unwrap();
+            listing.entries.into_iter().map(|e| (folder.join(&e.name), e.meta)).collect::<Vec<_>>()
+        });
+        let found = futures::stream::iter(lists).buffer_unordered(in_flight).collect::<Vec<_>>().await;
+        for (at, meta) in found.into_iter().flatten() {
+            match meta.kind {
+                Kind::Folder => open.push(at),
+                _ => files.push((at, meta)),
+            }
+        }
+    }
+    files
 }
 
 /// Memory for a folder of a million names.

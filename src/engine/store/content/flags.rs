@@ -11,6 +11,8 @@ pub(super) enum Flag {
     Checked = 2,
     /// Somebody may hold a descriptor of its file, and expects it not to change.
     HandedOut = 4,
+    /// Nothing refers to it any more.
+    Gone = 8,
 }
 
 #[derive(Default)]

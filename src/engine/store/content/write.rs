@@ -44,7 +44,7 @@ impl Content {
             if let Some(overlay) = state.overlay_mut() {
                 overlay.changed.insert(own);
             }
-            self.count(before, own_bytes(&state));
+            self.count(&state.flags, before, own_bytes(&state));
         }
         Ok(grows || news)
     }
@@ -75,7 +75,7 @@ impl Content {
             }
         }
         state.size = size;
-        self.count(before, own_bytes(&state));
+        self.count(&state.flags, before, own_bytes(&state));
         state.set_dirty();
         Ok(true)
     }
@@ -115,7 +115,7 @@ impl Content {
         if let Some(overlay) = state.overlay_mut() {
             overlay.changed = changed;
         }
-        self.count(before, own_bytes(&state));
+        self.count(&state.flags, before, own_bytes(&state));
         Ok(true)
     }
 
@@ -139,7 +139,7 @@ impl Content {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
             let before = own_bytes(&state);
             state.size = range.end;
-            self.count(before, own_bytes(&state));
+            self.count(&state.flags, before, own_bytes(&state));
         }
         Ok(grows)
     }

@@ -105,7 +105,11 @@ impl Handle {
                     deepest_folder(&tree, location, &target.path),
                 )
             };
-            let online = self.0.sync.worker(location).is_some_and(|w| w.is_online());
+            let worker = self.0.sync.worker(location);
+            if let Some(worker) = &worker {
+                worker.tried().await;
+            }
+            let online = worker.is_some_and(|w| w.is_online());
             let need = match (unlisted, deepest) {
                 (Some(need), _) => need,
                 // It may have been made on the server just now.

@@ -271,6 +271,17 @@ impl Worker {
         self.closing.load(SeqCst) || self.by_hand.load(SeqCst)
     }
 
+    /// Returns when it is known whether the server can be reached: just after a start nobody has asked.
+    pub async fn tried(&self) {
+        loop {
+            let progress = self.progress.listen();
+            if self.is_online() || self.tries() > 0 || self.is_stopping() {
+                return;
+            }
+            progress.await;
+        }
+    }
+
     /// The last round of observation that is done.
     pub fn done_round(&self) -> u64 {
         self.rounds.done.load(SeqCst)

@@ -17,12 +17,13 @@ impl Handle {
         self.0.store.flushed().await?;
         let location = self.location_id(&path.location)?;
         let worker = self.worker(location)?;
-        let round = worker.ask_round();
+        let mut round = worker.ask_round();
         worker.want_all_pinned();
         if !wait {
             return Ok(());
         }
         let tries = worker.tries();
+        let mut looked_again = false;
         loop {
             let progress = worker.progress.listen();
             if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
@@ -60,7 +61,17 @@ impl Handle {
                     "{path} is pinned, and the disk of the store is full; the rest is fetched when there is room"
                 )));
             }
-            if worker.fetch_failed() && !worker.is_fetching() {
+            let mut hopeless = worker.fetch_failed();
+            if worker.done_round() >= round && worker.is_online() {
+                // What cannot be listed is told of by a second look at the latest.
+                if !looked_again {
+                    looked_again = true;
+                    round = worker.ask_round();
+                    continue;
+                }
+                hopeless |= !self.problems(Some(path)).await?.is_empty();
+            }
+            if hopeless && !worker.is_fetching() {
                 return Err(Error::failed(format!(
                     "{path} is pinned, but some of it cannot be fetched; `problems` says what and why"
                 )));

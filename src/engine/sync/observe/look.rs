@@ -51,6 +51,7 @@ impl Worker {
         let mut due = true;
         // Something was missing in a hinted folder: since when, and when all is looked at for it.
         let mut missing: Option<(Duration, Duration)> = None;
+        let mut looking = Duration::ZERO;
         loop {
             let woken = self.wake.listen();
             if self.is_stopping() {
@@ -68,8 +69,14 @@ impl Worker {
                 continue;
             }
             if !self.hints.lock().is_empty() {
-                self.world.sleep(GATHER_HINTS).await;
-                match self.follow_hints().await {
+                // What is changed here comes back as hints: looking takes a fifth of the time at the most.
+                if !self.gathered(GATHER_HINTS.max(looking * 4)).await {
+                    continue;
+                }
+                let began = self.world.elapsed();
+                let followed = self.follow_hints().await;
+                looking = self.world.elapsed() - began;
+                match followed {
                     Ok(Hinted::Noted) => {}
                     Ok(Hinted::Missing) => {
                         let now = self.world.elapsed();
@@ -100,6 +107,25 @@ impl Worker {
                     }
                 },
                 () = self.world.sleep(every).fuse() => due = true,
+            }
+        }
+    }
+
+    /// Waits for more hints; false where a round is asked for meanwhile, which sees to all of them.
+    async fn gathered(&self, pause: Duration) -> bool {
+        let until = self.world.elapsed() + pause;
+        loop {
+            let woken = self.wake.listen();
+            if self.is_stopping() || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
+                return false;
+            }
+            let left = until.saturating_sub(self.world.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            futures::select_biased! {
+                () = woken.fuse() => {}
+                () = self.world.sleep(left).fuse() => {}
             }
         }
     }

@@ -75,11 +75,14 @@ pub struct SftpOptions {
     pub deadline: Duration,
     /// What is run in place of `ssh`: a program and the words that go before ours.
     pub command: Vec<String>,
+    /// For tests: as if the server did not keep the order of requests.
+    #[doc(hidden)]
+    pub pretend_no_order: bool,
 }
 
 impl Default for SftpOptions {
     fn default() -> SftpOptions {
-        SftpOptions { deadline: Duration::from_secs(8), command: vec!["ssh".into()] }
+        SftpOptions { deadline: Duration::from_secs(8), command: vec!["ssh".into()], pretend_no_order: false }
     }
 }
 

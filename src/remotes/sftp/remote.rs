@@ -97,6 +97,9 @@ impl Remote for SftpRemote {
             Some(connected) => connected,
             None => connect(self.start().await?, &self.target, &self.owner, known).await?,
         };
+        if self.options.pretend_no_order {
+            place.set_in_order(false);
+        }
         let capabilities = place.can.capabilities(place.is_in_order());
         let mut state = lock(&self.state);
         state.place = Some(Arc::new(place));

@@ -17,7 +17,7 @@ const VERSION: &[u8] = b"f.s5.m14d1120d7b160000.p1a4";
 
 fn hostile(lie: &str, deadline: Duration) -> SftpRemote {
     let command = vec![env!("CARGO_BIN_EXE_holdfast-hostile-sftp").into(), lie.into()];
-    let options = SftpOptions { deadline, command };
+    let options = SftpOptions { deadline, command, ..SftpOptions::default() };
     SftpRemote::new("sftp://liar/srv", OWNER, options).unwrap()
 }
 

@@ -30,19 +30,28 @@ impl Fixture for Server {
 
 /// A remote for a folder of a server.
 pub fn remote(sshd: &Sshd, folder: &std::path::Path, deadline: Duration) -> SftpRemote {
+    remote_with(sshd, folder, |options| options.deadline = deadline)
+}
+
+fn remote_with(sshd: &Sshd, folder: &std::path::Path, change: impl FnOnce(&mut SftpOptions)) -> SftpRemote {
     let mut options = SftpOptions::with_command(&sshd.ssh_command()).unwrap();
-    options.deadline = deadline;
+    options.deadline = PATIENT;
+    change(&mut options);
     SftpRemote::new(&format!("sftp://{HOST}{}", folder.display()), OWNER, options).unwrap()
 }
 
 impl Server {
     /// With this command for `sftp`; `None` where it cannot be had here, and that is said.
     pub async fn start(sftp: &str) -> Option<Server> {
+        Server::start_with(sftp, |_| ()).await
+    }
+
+    pub async fn start_with(sftp: &str, change: impl FnOnce(&mut SftpOptions)) -> Option<Server> {
         let sshd = Sshd::with_sftp(sftp).inspect_err(|why| skipped(why)).ok()?;
         let top = tempfile::tempdir().unwrap();
         let folder = top.path().join("export");
         std::fs::create_dir(&folder).unwrap();
-        let remote = remote(&sshd, &folder, PATIENT);
+        let remote = remote_with(&sshd, &folder, change);
         let capabilities = remote.connect().await.unwrap();
         let subject = Subject {
             remote: Arc::new(remote),
@@ -91,6 +100,16 @@ mod plain {
                 None
             }
         }
+    }
+    holdfast_remotes::conformance_tests!(fixture);
+}
+
+/// As if the server carried requests out in any order.
+mod one_by_one {
+    use super::*;
+
+    async fn fixture() -> Option<Server> {
+        Server::start_with("", |options| options.pretend_no_order = true).await
     }
     holdfast_remotes::conformance_tests!(fixture);
 }

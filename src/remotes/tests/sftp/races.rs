@@ -21,8 +21,12 @@ struct Raced {
     _top: tempfile::TempDir,
 }
 
-/// `specs`: point and action of each; `None` where there is no server here.
+/// `specs`: point and action of each.
 async fn raced(server: &str, specs: &[(&str, &str)]) -> Option<Raced> {
+    raced_by(server, specs, false).await
+}
+
+async fn raced_by(server: &str, specs: &[(&str, &str)], pretend_no_order: bool) -> Option<Raced> {
     let top = tempfile::tempdir().unwrap();
     let folder: PathBuf = top.path().canonicalize().unwrap();
     let specs: Vec<String> =
@@ -33,7 +37,7 @@ async fn raced(server: &str, specs: &[(&str, &str)]) -> Option<Raced> {
     // Long ago, so that nobody waits for a second to be over.
     let long_ago = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_500_000_000);
     std::fs::File::options().write(true).open(folder.join("a")).unwrap().set_modified(long_ago).unwrap();
-    let options = SftpOptions { deadline: PATIENT, command };
+    let options = SftpOptions { deadline: PATIENT, command, pretend_no_order };
     let remote = SftpRemote::new(&format!("sftp://raced{}", folder.display()), OWNER, options).unwrap();
     let capabilities = remote.connect().await.unwrap();
     let a = remote.stat(&path("a")).await.unwrap();
@@ -98,6 +102,25 @@ async fn a_write_between_the_second_name_and_the_replacement_stays() {
     let Some((full, _)) = servers() else { return };
     let Some(r) = raced(&full, &[("posix-rename", "write")]).await else { return };
     r.theirs_stay(r.replace().await, "theirs");
+}
+
+/// Where the server does not keep the order, requests go one by one: what comes before the last look
+/// stays, and a write after it is kept beside.
+#[tokio::test]
+async fn one_by_one_nothing_that_can_be_seen_is_lost() {
+    let Some((full, _)) = servers() else { return };
+    for action in ["file", "write"] {
+        let Some(r) = raced_by(&full, &[("hardlink", action)], true).await else { return };
+        assert_changed(r.replace().await);
+        assert!(r.at_path().starts_with("theirs"));
+        r.s.assert_nothing_left_over();
+    }
+    let Some(r) = raced_by(&full, &[("posix-rename", "write")], true).await else { return };
+    let result = r.replace().await;
+    let Err(RemoteError::Displaced { kept, now }) = result else { panic!("{result:?}") };
+    let kept = String::from_utf8(kept.as_bytes().to_vec()).unwrap();
+    assert_eq!((r.s.other_reads(&kept), r.at_path()), (b"theirs".to_vec(), "ours, new".into()));
+    assert_eq!(*now, r.s.stat("a").await);
 }
 
 /// Newer than ours: it stays, and so does our success.

@@ -38,6 +38,8 @@ pub(super) struct State {
     /// Written to since the last sync, or not known.
     /// Counts changes; what is synced is dirty again with the next one.
     pub changes: AtomicU32,
+    /// It may have holes, or more space than its size: written with a gap, or not known.
+    pub uneven: AtomicBool,
     /// `changes` as the last sync that succeeded found it.
     pub synced: AtomicU32,
     /// One block at most: it matched its digest in this run.
@@ -63,6 +65,7 @@ impl State {
             whole,
             sealed,
             tail: AtomicBool::new(!sealed),
+            uneven: AtomicBool::new(!sealed),
             changes: AtomicU32::new(1),
             synced: AtomicU32::new(0),
             checked: AtomicBool::new(false),
@@ -71,7 +74,17 @@ impl State {
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State { tail: AtomicBool::new(false), ..State::load(file, size, true, false, None) }
+        State {
+            tail: AtomicBool::new(false),
+            uneven: AtomicBool::new(size > 0),
+            ..State::load(file, size, true, false, None)
+        }
+    }
+
+    /// Its file, and the map where there may be one.
+    pub fn files(&self) -> impl Iterator<Item = u64> + use<> {
+        let map = self.large.is_some().then_some(self.file | MAP);
+        std::iter::once(self.file).chain(map)
     }
 
     pub fn overlay(&self) -> Option<&Overlay> {
@@ -178,11 +191,18 @@ impl Content {
         size - missing
     }
 
-    /// Bytes on the disk, its own alone: not those of the content under it.
+    /// Bytes on the disk, its own alone: not those of the content under it. Of what was written from
+    /// its start to its end the file need not be asked.
     pub fn disk_bytes(&self) -> io::Result<u64> {
-        let file = self.file();
+        let files = {
+            let state = self.state.read();
+            if !state.sealed && state.overlay().is_none() && !state.uneven.load(Ordering::Acquire) {
+                return Ok(state.size);
+            }
+            state.files()
+        };
         let mut bytes = 0;
-        for number in [file, file | MAP] {
+        for number in files {
             if let Some(file) = self.store.handles.find(number)? {
                 bytes += file.disk_bytes()?;
             }
@@ -236,7 +256,7 @@ impl Content {
         self.trim()?;
         let state = self.state.read();
         let changes = state.changes.load(Ordering::Acquire);
-        for number in [state.file, state.file | MAP] {
+        for number in state.files() {
             files.extend(self.store.handles.find(number)?);
         }
         Ok(changes)

@@ -28,10 +28,14 @@ impl Content {
             Some(overlay) => self.claim(&state, overlay, &*file, range.clone())?,
             None => range.clone(),
         };
+        if offset > state.size {
+            state.uneven.store(true, Ordering::Release);
+        }
         let written = file.write_at(offset, data);
         state.set_dirty();
         if let Err(error) = written {
             state.tail.store(true, Ordering::Release);
+            state.uneven.store(true, Ordering::Release);
             return Err(error.into());
         }
         let grows = range.end > state.size;
@@ -56,6 +60,7 @@ impl Content {
         if size == state.size {
             return Ok(false);
         }
+        state.uneven.store(true, Ordering::Release);
         if size > state.size {
             self.trim_in(&state)?;
             if state.overlay().is_none() {
@@ -85,6 +90,7 @@ impl Content {
         }
         let file = self.store.handles.open_or_create(state.file)?;
         let Some(overlay) = state.overlay() else {
+            state.uneven.store(true, Ordering::Release);
             file.punch(range)?;
             state.set_dirty();
             return Ok(false);
@@ -122,6 +128,7 @@ impl Content {
             self.trim_in(&state)?;
         }
         let file = self.store.handles.open_or_create(state.file)?;
+        state.uneven.store(true, Ordering::Release);
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
             state.tail.store(true, Ordering::Release);

@@ -136,17 +136,17 @@ fn tables_are_as_the_code_names_them() {
     let dir = temp();
     let db = open(&dir);
     for table in [
-        schema::LOCATION,
-        schema::SETTING,
-        schema::ITEM,
-        schema::BASE,
-        schema::SERVER,
-        schema::INTENT,
-        schema::NODE,
-        schema::CONTENT,
-        schema::STASH,
-        schema::HISTORY,
-        schema::HAPPENED,
+        &schema::LOCATION,
+        &schema::SETTING,
+        &schema::ITEM,
+        &schema::BASE,
+        &schema::SERVER,
+        &schema::INTENT,
+        &schema::NODE,
+        &schema::CONTENT,
+        &schema::STASH,
+        &schema::HISTORY,
+        &schema::HAPPENED,
     ] {
         let mut statement = db.connection.prepare("SELECT name FROM pragma_table_info(?)").unwrap();
         let there: Vec<String> =

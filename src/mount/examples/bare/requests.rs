@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -113,6 +113,12 @@ impl Bare {
             rustix::fs::utimensat(&place.0, &*place.1, &times, AtFlags::SYMLINK_NOFOLLOW)?;
         }
         self.attr(node, handle)
+    }
+
+    /// For calls that know no folder's descriptor.
+    fn path(&self, node: u64) -> Done<PathBuf> {
+        let (folder, name) = self.nodes.read().place(node)?;
+        Ok(PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name))
     }
 
     fn names(&self, handle: FileHandle) -> Arc<Vec<OsString>> {
@@ -464,6 +470,43 @@ impl Filesystem for Bare {
             }
         }
         reply.ok();
+    }
+
+    fn getxattr(&self, _: &Request, node: INodeNo, name: &OsStr, room: u32, reply: ReplyXattr) {
+        let mut value = vec![0; room as usize];
+        let got = self.path(node.0).and_then(|path| rustix::fs::lgetxattr(path, name, &mut value[..]));
+        match got {
+            Ok(len) if room == 0 => reply.size(len as u32),
+            Ok(len) => reply.data(&value[..len]),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn listxattr(&self, _: &Request, node: INodeNo, room: u32, reply: ReplyXattr) {
+        let mut names = vec![0_u8; room as usize];
+        match self.path(node.0).and_then(|path| rustix::fs::llistxattr(path, &mut names[..])) {
+            Ok(len) if room == 0 => reply.size(len as u32),
+            Ok(len) => reply.data(&names[..len]),
+            Err(error) => reply.error(errno(error)),
+        }
+    }
+
+    fn setxattr(
+        &self,
+        _: &Request,
+        node: INodeNo,
+        name: &OsStr,
+        value: &[u8],
+        flags: i32,
+        _: u32,
+        reply: ReplyEmpty,
+    ) {
+        let flags = rustix::fs::XattrFlags::from_bits_retain(flags as u32);
+        empty(reply, self.path(node.0).and_then(|path| rustix::fs::lsetxattr(path, name, value, flags)));
+    }
+
+    fn removexattr(&self, _: &Request, node: INodeNo, name: &OsStr, reply: ReplyEmpty) {
+        empty(reply, self.path(node.0).and_then(|path| rustix::fs::lremovexattr(path, name)));
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {

@@ -138,9 +138,9 @@ fn mark_times(tx: &mut Tx<'_>, node: NodeId) {
 pub(crate) fn note_change(tx: &mut Tx<'_>, node: NodeId) {
     let elapsed = tx.elapsed();
     if let Some(live) = tx.tree_mut().live_mut(node) {
-        live.changed = match live.changed {
-            Some((first, _)) => Some((first, elapsed)),
-            None => Some((elapsed, elapsed)),
+        live.changed = match &live.changed {
+            Some(changed) => Some(Box::new((changed.0, elapsed))),
+            None => Some(Box::new((elapsed, elapsed))),
         };
     }
 }

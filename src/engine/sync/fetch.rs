@@ -20,6 +20,8 @@ use super::worker::{End, Worker};
 const READS: usize = 64;
 /// Most bytes of one read; whole blocks.
 const READ_BYTES: u64 = 4 * BLOCK;
+/// Most bytes of all reads under way: each is in memory once it has come.
+const BYTES_UNDER_WAY: u64 = 12 << 20;
 
 /// What is to be fetched in the background, the urgent first.
 #[derive(Default)]
@@ -135,10 +137,11 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
+        let mut bytes_under_way = 0;
         self.wanted.lock().reading.clear();
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
-            while reads.len() < READS && !self.is_stopping() {
+            while reads.len() < READS && bytes_under_way < BYTES_UNDER_WAY && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some(id) = self.next_wanted() else { break };
                     let Some(source) = self.server_source(id) else {
@@ -161,9 +164,11 @@ impl Worker {
                 };
                 self.wanted.lock().under_way += 1;
                 let worker = self.clone();
+                let bytes = range.end - range.start;
+                bytes_under_way += bytes;
                 reads.push(async move {
                     let result = worker.read_into(&source, range).await;
-                    (id, source, result)
+                    (id, source, bytes, result)
                 });
             }
             if reads.is_empty() && self.is_stopping() {
@@ -179,9 +184,10 @@ impl Worker {
                 done = reads.next() => done,
                 _ = woken.fuse() => continue,
             };
-            let Some((id, source, result)) = done else {
+            let Some((id, source, bytes, result)) = done else {
                 continue;
             };
+            bytes_under_way -= bytes;
             {
                 let mut wanted = self.wanted.lock();
                 wanted.under_way -= 1;

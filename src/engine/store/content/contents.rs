@@ -1,6 +1,5 @@
 //! All contents of a store.
 
-use std::collections::HashMap;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,6 +14,7 @@ use super::{COPIED_WHOLE, ContentError, RangeSet};
 use crate::model::{ContentId, Digest};
 use crate::store::persist::{Files, StoreFile};
 use crate::store::rows::ContentRow;
+use crate::store::tree::IdMap;
 
 /// Bit in the number of a file that makes it a passing copy.
 pub(super) const PASSING: u64 = 1 << 61;
@@ -30,7 +30,7 @@ pub struct Contents {
 
 pub(super) struct Shared {
     pub store: Arc<Store>,
-    pub all: RwLock<HashMap<ContentId, Arc<Content>>>,
+    pub all: RwLock<IdMap<ContentId, Arc<Content>>>,
 }
 
 /// What every content needs of the store.
@@ -56,7 +56,7 @@ impl Contents {
     /// as damaged.
     pub fn new(files: Arc<dyn Files>, rows: Vec<ContentRow>) -> Contents {
         let store = Arc::new(Store { handles: Handles::new(files), passing: AtomicU64::new(0) });
-        let mut all = HashMap::with_capacity(rows.len());
+        let mut all = IdMap::with_capacity_and_hasher(rows.len(), Default::default());
         let mut over = Vec::new();
         for row in rows {
             if let Some(under) = row.over {

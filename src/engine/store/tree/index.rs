@@ -16,11 +16,12 @@ impl Tree {
         if let Some(old) = &old {
             self.unindex_item(old);
         }
-        if let Some(row) = row {
+        if let Some(mut row) = row {
+            share_name(&mut row);
             self.index_item(&row);
-            self.items.insert(id, row);
+            self.items.insert(id, Box::new(row));
         }
-        old
+        old.map(|old| *old)
     }
 
     fn index_item(&mut self, item: &Item) {
@@ -62,7 +63,7 @@ impl Tree {
         if let Some(entry) = &item.entry {
             let is_folder = match self.nodes.get_mut(&entry.node) {
                 Some(node) => {
-                    node.links.retain(|id| *id != item.id);
+                    node.links.remove(item.id);
                     node.row.kind == Kind::Folder
                 }
                 None => false,
@@ -109,7 +110,7 @@ impl Tree {
                 for content in contents_of_node(&row) {
                     self.retain(content);
                 }
-                self.nodes.insert(id, Live::new(row));
+                self.nodes.insert(id, Box::new(Live::new(row)));
                 None
             }
             (_, None) => self.nodes.remove(&id).map(|live| live.row),
@@ -171,6 +172,15 @@ impl Tree {
             self.release(content);
         }
         old
+    }
+}
+
+/// A name that is the same here as in `base`, which it mostly is, is kept once.
+fn share_name(item: &mut Item) {
+    if let (Some(entry), Some(base)) = (&mut item.entry, &item.base)
+        && entry.name == base.name
+    {
+        entry.name = base.name.clone();
     }
 }
 

@@ -97,9 +97,15 @@ pub enum Command {
         path: Option<OsString>,
     },
     /// Try a problem again
-    Retry { id: u64 },
+    Retry {
+        #[arg(value_parser = values::id)]
+        id: u64,
+    },
     /// Consent to what was stopped
-    Confirm { id: u64 },
+    Confirm {
+        #[arg(value_parser = values::id)]
+        id: u64,
+    },
     /// The engine and its locations
     Status,
     /// What waits to be replayed
@@ -146,7 +152,10 @@ pub enum Command {
     /// Resolutions and reconnections, newest first
     History,
     /// Take one back: the newest, or the one of this number
-    Undo { id: Option<u64> },
+    Undo {
+        #[arg(value_parser = values::id)]
+        id: Option<u64>,
+    },
     /// Verify store, log and trees against each other, and content against its checksums
     Check {
         #[arg(long)]
@@ -201,16 +210,23 @@ pub enum StashCommand {
         path: Option<OsString>,
     },
     /// The content of one
-    Cat { id: u64 },
+    Cat {
+        #[arg(value_parser = values::id)]
+        id: u64,
+    },
     /// Put one back as a local change
     Restore {
+        #[arg(value_parser = values::id)]
         id: u64,
         /// In place of where it was
         #[arg(long, value_name = "PATH", value_parser = values::path())]
         to: Option<OsString>,
     },
     /// Give one up for ever
-    Drop { id: u64 },
+    Drop {
+        #[arg(value_parser = values::id)]
+        id: u64,
+    },
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,8 @@ use crate::remote::Connector;
 use crate::store::files::DirFiles;
 use crate::store::journal::FileJournal;
 use crate::store::lock::StoreLock;
-use crate::store::persist::StoreError;
+use crate::store::persist::{Files, StoreError};
+use crate::store::room::Room;
 use crate::store::rows::{Problem, Stashed};
 use crate::store::sqlite::Sqlite;
 use crate::store::{Parts, Store, Tx};
@@ -52,15 +53,17 @@ impl Engine {
             error => Error::failed(error.to_string()),
         };
         let lock = StoreLock::take(&options.store).map_err(failed)?;
-        let database = Sqlite::open(&options.store.join("holdfast.db")).map_err(failed)?;
+        let files: Arc<dyn Files> = Arc::new(DirFiles::open(&options.store).map_err(|e| failed(e.into()))?);
+        let room = Room::new(files.clone());
+        let database =
+            room.or_in_reserve(|| Sqlite::open(&options.store.join("holdfast.db"))).map_err(failed)?;
         let journals = options.store.join("journal");
         std::fs::create_dir_all(&journals).map_err(|e| failed(e.into()))?;
         let journal = FileJournal::open(&journals, options.boot_id).map_err(failed)?;
-        let files = DirFiles::open(&options.store).map_err(|e| failed(e.into()))?;
         let parts = Parts {
             database: Box::new(database),
             journal: Box::new(journal),
-            files: Arc::new(files),
+            files,
             world: world.clone(),
             owner: options.owner.unwrap_or(options.default_owner),
             background: true,
@@ -81,7 +84,7 @@ impl Engine {
         connector: Arc<dyn Connector>,
     ) -> Result<Engine, StoreError> {
         let store = Store::open(parts)?;
-        store.write(|tx| {
+        store.write_in_reserve(|tx| {
             drop_unlinked(tx);
             flag_cut_off(tx);
             Ok::<_, StoreError>(())
@@ -91,7 +94,8 @@ impl Engine {
         let fileops = Fileops::new(store.clone(), owner);
         let sync = Arc::new(Sync::new(store.clone(), name));
         fileops.set_provider(sync.clone());
-        let handle = Handle::new(Core::new(store, sync, connector, mount));
+        let handle = Handle::new(Core::new(store, sync.clone(), connector, mount));
+        sync.keep_up();
         handle.start_locations();
         Ok(Engine { handle, fileops })
     }

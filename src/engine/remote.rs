@@ -22,6 +22,8 @@ pub const TEMP_PREFIX: &[u8] = b".holdfast-";
 pub struct Capabilities {
     /// Two names are swapped in one step, so what was replaced can be looked at and put back.
     pub exchange: bool,
+    /// A file is replaced in one step: its path is never absent.
+    pub atomic_replace: bool,
     /// `file_id` is given and follows a file through renames.
     pub file_ids: bool,
     pub symlinks: bool,

@@ -1,10 +1,12 @@
 //! The one place where the engine gets its remotes from.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use holdfast_engine::remote::{Connector, Remote};
 use holdfast_remotes::folder::{self, FolderOptions, HelperCommand};
+use holdfast_remotes::sftp::{SftpConnector, SftpOptions};
 use holdfast_remotes::{Connectors, FileConnector};
 
 use crate::clash::Places;
@@ -20,7 +22,20 @@ pub fn connector(places: Places, runtime: &Path) -> Arc<dyn Connector> {
         args: vec![REMOTE_HELPER.into()],
     };
     let file = FileConnector::new(helper, FolderOptions::new(runtime));
-    Arc::new(Guarded { places, inner: Box::new(Connectors::new().with("file", file)) })
+    let sftp = SftpConnector::new(ssh_command(std::env::var_os(SSH_COMMAND)));
+    let all = Connectors::new().with("file", file).with("sftp", sftp);
+    Arc::new(Guarded { places, inner: Box::new(all) })
+}
+
+/// Replaces `ssh`, as `GIT_SSH_COMMAND` does for git.
+const SSH_COMMAND: &str = "HOLDFAST_SSH_COMMAND";
+
+fn ssh_command(value: Option<OsString>) -> Result<SftpOptions, String> {
+    match value.map(OsString::into_string) {
+        None => Ok(SftpOptions::default()),
+        Some(Ok(command)) => SftpOptions::with_command(&command),
+        Some(Err(_)) => Err(format!("{SSH_COMMAND} must be text")),
+    }
 }
 
 /// The helper process of the remotes.

@@ -32,7 +32,7 @@ impl Connectors {
         let found = scheme.as_deref().and_then(|s| self.schemes.get(s));
         found.map(|connector| &**connector).ok_or_else(|| {
             let known: Vec<_> = self.schemes.keys().map(|s| format!("{s}://")).collect();
-            format!("The address must begin with {}", known.join(" or "))
+            format!("the address must begin with {}", known.join(" or "))
         })
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         let all = connectors();
         assert_eq!(all.check("file:///a"), Ok(()));
         assert_eq!(all.check("File:///a"), Ok(()));
-        assert_eq!(all.check("ftp://a/b"), Err("The address must begin with file://".into()));
+        assert_eq!(all.check("ftp://a/b"), Err("the address must begin with file://".into()));
         assert!(all.remote("file:///a", "me").is_ok());
         assert!(all.remote("file:///a", "m/e").is_err());
     }

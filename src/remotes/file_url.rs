@@ -4,27 +4,29 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
+use crate::percent;
+
 /// The folder that a URL names. The error is a sentence for the person.
 pub fn parse(url: &str) -> Result<PathBuf, String> {
-    let rest = strip_scheme(url).ok_or("The address must begin with file://")?;
+    let rest = strip_scheme(url).ok_or("the address must begin with file://")?;
     let slash =
-        rest.find('/').ok_or("After file:// comes a path that begins with a /, as in file:///mnt/share")?;
+        rest.find('/').ok_or("after file:// comes a path that begins with a /, as in file:///mnt/share")?;
     let (host, path) = rest.split_at(slash);
     if !host.is_empty() && !host.eq_ignore_ascii_case("localhost") {
         return Err(format!(
-            "A file:// address names a folder of this computer, and cannot name the computer {host}; \
+            "a file:// address names a folder of this computer, and cannot name the computer {host}; \
              write file:// and a third / before the path"
         ));
     }
     if path.contains(['?', '#']) {
-        return Err("In a file:// address ? is written %3F and # is written %23".into());
+        return Err("in a file:// address ? is written %3F and # is written %23".into());
     }
-    let bytes = decode(path)?;
+    let bytes = percent::decode(path)?;
     if bytes.contains(&0) {
-        return Err("A path cannot hold a NUL byte (%00)".into());
+        return Err("a path cannot hold a NUL byte (%00)".into());
     }
     if bytes.split(|&b| b == b'/').any(|part| part == b"..") {
-        return Err("The path must not hold ..".into());
+        return Err("the path must not hold ..".into());
     }
     Ok(PathBuf::from(OsString::from_vec(bytes)))
 }
@@ -32,27 +34,6 @@ pub fn parse(url: &str) -> Result<PathBuf, String> {
 fn strip_scheme(url: &str) -> Option<&str> {
     let (scheme, rest) = url.split_once("://")?;
     scheme.eq_ignore_ascii_case("file").then_some(rest)
-}
-
-fn decode(path: &str) -> Result<Vec<u8>, String> {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let Some((&first, tail)) = rest.split_first() {
-        if first != b'%' {
-            bytes.push(first);
-            rest = tail;
-            continue;
-        }
-        let digit = |at: usize| tail.get(at).and_then(|&b| char::from(b).to_digit(16));
-        let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-            return Err(
-                "After a % in the address come two hexadecimal digits; a % itself is written %25".into()
-            );
-        };
-        bytes.push((high * 16 + low) as u8);
-        rest = &tail[2..];
-    }
-    Ok(bytes)
 }
 
 #[cfg(test)]

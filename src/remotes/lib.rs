@@ -1,4 +1,4 @@
-//! What the engine can keep folders of: today `file://`, later network protocols.
+//! What the engine can keep folders of: `file://` and `sftp://`.
 //!
 //! A host puts a [`Connectors`] together and hands it to the engine:
 //!
@@ -23,5 +23,12 @@ pub mod conformance;
 mod connectors;
 mod file_url;
 pub mod folder;
+mod kinds;
+mod percent;
+pub mod sftp;
+mod spawn;
+mod supply;
+mod temp;
+mod token;
 
 pub use connectors::{Connectors, FileConnector};

@@ -17,12 +17,15 @@ use holdfast_engine::store::rows::{
 use parking_lot::{Mutex, MutexGuard};
 
 /// What holds the contents on a simulated disk, as far as ends of process and machine matter.
-pub trait DiskFiles: Clone {
+pub trait DiskFiles: Clone + Send + Sync + 'static {
     /// The engine is gone: its handles can do no more.
     fn kill(&self);
     /// The machine is gone: what was not synced is lost.
     fn crash(&self);
     fn set_full(&self, full: bool);
+    /// What database and journal take of the same disk; false where it does not fit.
+    fn take(&self, bytes: u64) -> bool;
+    fn give(&self, bytes: u64);
 }
 
 /// No content files.
@@ -30,6 +33,10 @@ impl DiskFiles for () {
     fn kill(&self) {}
     fn crash(&self) {}
     fn set_full(&self, _full: bool) {}
+    fn take(&self, _bytes: u64) -> bool {
+        false
+    }
+    fn give(&self, _bytes: u64) {}
 }
 
 impl DiskFiles for Arc<MemFiles> {
@@ -39,7 +46,16 @@ impl DiskFiles for Arc<MemFiles> {
         MemFiles::crash(self);
     }
     fn set_full(&self, full: bool) {
-        self.set_capacity(if full { 0 } else { u64::MAX });
+        match full {
+            true => self.fill_up(),
+            false => self.set_capacity(u64::MAX),
+        }
+    }
+    fn take(&self, bytes: u64) -> bool {
+        MemFiles::take(self, bytes)
+    }
+    fn give(&self, bytes: u64) {
+        MemFiles::give(self, bytes);
     }
 }
 
@@ -76,6 +92,7 @@ struct Record {
     boot: u64,
     seq: u64,
     deltas: Vec<Delta>,
+    bytes: u64,
 }
 
 #[derive(Default)]
@@ -107,7 +124,13 @@ impl<F: DiskFiles> SimDisk<F> {
         state.run += 1;
         state.dead = false;
         state.kill_before = None;
-        let access = Access { state: self.state.clone(), run: state.run };
+        let (taking, giving) = (self.files.clone(), self.files.clone());
+        let access = Access {
+            state: self.state.clone(),
+            run: state.run,
+            take: Arc::new(move |bytes| taking.take(bytes)),
+            give: Arc::new(move |bytes| giving.give(bytes)),
+        };
         OpenDisk {
             database: MemDatabase(access.clone()),
             journal: MemJournal(access),
@@ -152,9 +175,17 @@ impl<F: DiskFiles> SimDisk<F> {
         self.state.lock().dead
     }
 
+    /// What is there fits from now on, and nothing more; or all fits again.
     pub fn set_full(&self, full: bool) {
-        self.state.lock().full = full;
-        self.files.set_full(full);
+        let mut state = self.state.lock();
+        if state.full != full {
+            state.full = full;
+            self.files.set_full(full);
+        }
+    }
+
+    pub fn is_full(&self) -> bool {
+        self.state.lock().full
     }
 
     /// Writes to database and journal until now: a range for `kill_after` to be drawn from.
@@ -173,7 +204,12 @@ impl<F: DiskFiles> SimDisk<F> {
 struct Access {
     state: Arc<Mutex<State>>,
     run: u64,
+    take: Arc<dyn Fn(u64) -> bool + Send + Sync>,
+    give: Arc<dyn Fn(u64) + Send + Sync>,
 }
+
+/// What a row takes of the disk, roughly.
+const ROW_BYTES: u64 = 256;
 
 impl Access {
     fn read(&self) -> Result<MutexGuard<'_, State>, StoreError> {
@@ -184,17 +220,31 @@ impl Access {
         Ok(state)
     }
 
-    fn write(&self) -> Result<MutexGuard<'_, State>, StoreError> {
+    /// Also takes what is written of a full disk; a disk with room does not count.
+    fn write(&self, deltas: &[Delta]) -> Result<(MutexGuard<'_, State>, u64), StoreError> {
         let mut state = self.read()?;
         if state.kill_before.is_some_and(|at| state.writes >= at) {
             state.dead = true;
             return Err(StoreError::Io(io::Error::other("the engine was killed")));
         }
         state.writes += 1;
-        if state.full {
-            return Err(StoreError::Full);
+        let bytes = deltas.len() as u64 * ROW_BYTES;
+        if !(self.take)(bytes) {
+            return if state.full { Err(StoreError::Full) } else { Ok((state, 0)) };
         }
-        Ok(state)
+        Ok((state, bytes))
+    }
+}
+
+impl Access {
+    fn keep(&self, journal: &mut Vec<Record>, is_kept: impl Fn(&Record) -> bool) {
+        journal.retain(|record| {
+            let kept = is_kept(record);
+            if !kept {
+                (self.give)(record.bytes);
+            }
+            kept
+        });
     }
 }
 
@@ -207,7 +257,8 @@ impl Database for MemDatabase {
     }
 
     fn commit(&mut self, deltas: &[Delta], seq: u64) -> Result<(), StoreError> {
-        let mut state = self.0.write()?;
+        let (mut state, bytes) = self.0.write(deltas)?;
+        (self.0.give)(bytes);
         assert!(seq >= state.committed, "commits go on in the order of the journal");
         state.committed = seq;
         for delta in deltas {
@@ -237,23 +288,23 @@ pub struct MemJournal(Access);
 
 impl Journal for MemJournal {
     fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
-        let mut state = self.0.write()?;
+        let (mut state, bytes) = self.0.write(deltas)?;
         let boot = state.boot;
         let last = state.journal.last().map_or(0, |r| r.seq);
         assert!(seq > last, "records are numbered in order");
-        state.journal.push(Record { boot, seq, deltas: deltas.to_vec() });
+        state.journal.push(Record { boot, seq, deltas: deltas.to_vec(), bytes });
         Ok(())
     }
 
     fn recover(&mut self, seq: u64) -> Result<Vec<(u64, Vec<Delta>)>, StoreError> {
         let mut state = self.0.read()?;
         let boot = state.boot;
-        state.journal.retain(|r| r.boot == boot && r.seq > seq);
+        self.0.keep(&mut state.journal, |r| r.boot == boot && r.seq > seq);
         Ok(state.journal.iter().map(|r| (r.seq, r.deltas.clone())).collect())
     }
 
     fn forget(&mut self, seq: u64) -> Result<(), StoreError> {
-        self.0.read()?.journal.retain(|r| r.seq > seq);
+        self.0.keep(&mut self.0.read()?.journal, |r| r.seq > seq);
         Ok(())
     }
 }

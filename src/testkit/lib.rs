@@ -1,5 +1,6 @@
 //! What tests of all crates share: a simulated world, a server in memory, a disk that outlives
-//! engines, and oracles that say what should have happened.
+//! engines, and oracles that say what should have happened. And a real server ([`sshd`]), for what
+//! only real runs show.
 //!
 //! ```text
 //!  program -> Kernel -> Fileops -> engine -> FakeRemote -> FakeServer <- second user
@@ -29,11 +30,13 @@
 mod connector;
 mod disk;
 pub mod local;
+pub mod process;
 mod rng;
 pub mod server;
 pub mod simulation;
 mod snapshot;
 mod source;
+pub mod sshd;
 mod words;
 mod world;
 

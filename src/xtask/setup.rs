@@ -29,10 +29,11 @@ pub enum For {
 }
 
 const MOUNT: [Need; 1] = [need("fusermount3", "fuse3")];
-const TESTS: [Need; 7] = [
+const TESTS: [Need; 8] = [
     need("sshd", "openssh-server"),
     need("ssh", "openssh-client"),
     need("sshfs", "sshfs"),
+    need("/usr/libexec/gesftpserver", "gesftpserver"),
     need("git", "git"),
     need("sqlite3", "sqlite3"),
     need("setfattr", "attr"),
@@ -46,7 +47,7 @@ const LISTS_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// `cargo xtask setup`.
 pub fn all() -> Result<()> {
-    prepare(For::Demo)?;
+    // The demo needs a part of it.
     prepare(For::Test)?;
     rust_components()?;
     println!("Everything that the demo and the tests need is there.");
@@ -63,10 +64,18 @@ pub fn prepare(purpose: For) -> Result<()> {
             return Err(cannot(&still, "apt-get is done, but they are not there"));
         }
     }
-    if let Some(why) = no_fuse() {
-        eprintln!("note: {why}");
+    match (no_fuse(), purpose) {
+        (Some(why), For::Demo) => Err(Failure::new(why)),
+        (Some(why), For::Test | For::Bench) => {
+            note_no_fuse(&why);
+            Ok(())
+        }
+        (None, _) => Ok(()),
     }
-    Ok(())
+}
+
+pub fn note_no_fuse(why: &str) {
+    eprintln!("note: {why}; what needs a mount is skipped");
 }
 
 /// `rustfmt` and `clippy`, which a minimal toolchain lacks.
@@ -89,13 +98,13 @@ pub fn rust_components() -> Result<()> {
 pub fn no_fuse() -> Option<String> {
     let device = Path::new("/dev/fuse");
     if !device.exists() {
-        return Some(
-            "there is no /dev/fuse here, so nothing can be mounted; tests of the mount are skipped".into(),
-        );
+        return Some("there is no /dev/fuse here, so nothing can be mounted".into());
     }
     let opened: std::io::Result<File> = OpenOptions::new().read(true).write(true).open(device);
     opened.err().map(|e| {
-        format!("/dev/fuse cannot be opened ({e}), so nothing can be mounted; tests of the mount are skipped")
+        let cause = e.to_string();
+        let cause = cause.split(" (os error").next().unwrap_or(&cause);
+        format!("/dev/fuse cannot be opened ({cause}), so nothing can be mounted; ask root for access to it")
     })
 }
 
@@ -127,7 +136,13 @@ fn install(packages: &[&'static str]) -> Result<()> {
         ));
     }
     let Some(rights) = root_rights() else {
-        return Err(cannot(packages, "installing them takes root; sudo is not there or asks for a password"));
+        return Err(cannot(
+            packages,
+            &format!(
+                "installing them takes root, and sudo is not there or asks for a password: as root, `apt-get install {}`",
+                packages.join(" ")
+            ),
+        ));
     };
     println!("Installing with apt-get: {}", packages.join(" "));
     if packages.contains(&"openssh-server") {

@@ -45,7 +45,7 @@ pub fn run(options: &Options) -> Result<()> {
             .map_err(|e| Failure::new(format!("{e}\n`cargo xtask test --no-setup` tests without them.")))?;
         setup::rust_components()?;
     } else if let Some(why) = setup::no_fuse() {
-        eprintln!("note: {why}");
+        setup::note_no_fuse(&why);
     }
 
     let mut tally = Tally::default();

@@ -2,39 +2,12 @@
 //! reason.
 
 /// Each with what is missing. An entry goes when its case runs.
-pub const KNOWN: [(&str, &str); 11] = [
-    (
-        "full-for-ever",
-        "once a commit met a full disk the store sometimes stays closed until the engine is started anew",
-    ),
-    (
-        "look-at-one-folder",
-        "a refused move has only the folder it was in looked at, so what went elsewhere on the server is \
-         sometimes taken for deleted (a cycle of moves is found as move/delete)",
-    ),
-    (
-        "moved-away",
-        "a server's folder that was renamed is sometimes still worked in until the link is made anew",
-    ),
-    (
-        "sync-after-confirm",
-        "once the brake is confirmed all goes as it should, but sync --wait sometimes waits for ever",
-    ),
-    (
-        "compare-under-a-conflict",
-        "sync --wait does not wait for the comparison of a server's new version under an open conflict",
-    ),
-    (
-        "look-under-a-move",
-        "a folder that is being moved on the server while it is looked at is not looked at again",
-    ),
+pub const KNOWN: [(&str, &str); 3] = [
     (
         "check-while-recovering",
         "right after a kill while online a check finds two items at one place in base, until answers that were \
          lost are looked up",
     ),
-    ("room", "with the store's disk full not even a removal through the mount is taken"),
-    ("partial-brake", "a look at single folders takes the brake off again"),
     ("rules", "rules, misses, answers and signing in have no commands yet"),
     (
         "time-of-agreement",

@@ -5,6 +5,7 @@
 
 mod known;
 mod ran;
+pub mod saving;
 mod session;
 mod shape;
 mod tree;
@@ -15,15 +16,17 @@ pub use known::{known, tries_known};
 pub use ran::Ran;
 pub use session::{Session, has_program, is_root, skip};
 pub use shape::{Is, all_have, has};
-pub use tree::{Tree, differences, leftovers, tree};
+pub use tree::{Times, Tree, differences, leftovers, tree};
 
 /// No test's outcome depends on speed: this is only how long a wait may last before it is hopeless.
-pub const LIMIT: Duration = Duration::from_secs(300);
+pub fn limit() -> Duration {
+    Duration::from_secs(if long() { 2400 } else { 300 })
+}
 
 /// Waits for a condition.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let end = Instant::now() + LIMIT;
+    let end = Instant::now() + limit();
     while !holds() {
         assert!(Instant::now() < end, "waited in vain: {what}");
         std::thread::sleep(Duration::from_millis(20));

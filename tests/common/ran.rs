@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::LIMIT;
+use super::limit;
 
 #[derive(Debug)]
 pub struct Ran {
@@ -27,7 +27,7 @@ impl Ran {
         let mut child = command.spawn().unwrap_or_else(|e| panic!("{spelled}: {e}"));
         let out = gather(child.stdout.take());
         let err = gather(child.stderr.take());
-        let end = Instant::now() + LIMIT;
+        let end = Instant::now() + limit();
         let status = loop {
             match child.try_wait() {
                 Ok(Some(status)) => break status,

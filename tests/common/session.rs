@@ -14,7 +14,7 @@ use rustix::process::{Pid, Signal};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{LIMIT, Ran};
+use super::{Ran, Times, limit};
 
 /// The name of the location in most tests.
 pub const NAS: &str = "nas";
@@ -25,8 +25,12 @@ pub struct Session {
     base: PathBuf,
     ctl: PathBuf,
     child: Option<Child>,
+    /// The address by which the server's folder is reached, and how exactly that keeps times.
+    pub reached: (String, Times),
     /// Kept whole on failure, for whoever looks.
     pub serve_options: Vec<String>,
+    /// What the engine finds in its environment besides.
+    pub serve_env: Vec<(&'static str, String)>,
 }
 
 /// A test that cannot run here says why, in a line that is counted.
@@ -84,7 +88,9 @@ impl Session {
         for name in ["data", "config", "cache", "runtime", "home", "server"] {
             DirBuilder::new().mode(0o700).create(base.join(name)).expect("a new folder can be filled");
         }
-        Some(Session { folder: Some(folder), base, ctl, child: None, serve_options: Vec::new() })
+        let reached = (format!("file://{}", base.join("server").display()), Times::Exact);
+        let (serve_options, serve_env) = (Vec::new(), Vec::new());
+        Some(Session { folder: Some(folder), base, ctl, child: None, reached, serve_options, serve_env })
     }
 
     /// A served engine without locations.
@@ -137,7 +143,7 @@ impl Session {
     }
 
     pub fn url(&self) -> String {
-        format!("file://{}", self.base.join("server").display())
+        self.reached.0.clone()
     }
 
     #[track_caller]
@@ -168,6 +174,7 @@ impl Session {
         for option in &self.serve_options {
             command.arg("-o").arg(option);
         }
+        command.envs(self.serve_env.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null());
         command
     }
@@ -193,7 +200,7 @@ impl Session {
             }
         });
         self.child = Some(child);
-        match lines.recv_timeout(LIMIT) {
+        match lines.recv_timeout(limit()) {
             Ok(line) => assert_eq!(line, format!("ready {}", self.mount().display())),
             Err(error) => panic!("the engine is not ready ({error}):\n{}", self.log()),
         }
@@ -291,7 +298,8 @@ impl Session {
 
     #[track_caller]
     pub fn sync(&self, code: i32) {
-        let ran = self.ctl(&["sync", NAS, "--wait", "--timeout", "40"]);
+        let hopeless = (limit() - Duration::from_secs(60)).as_secs().to_string();
+        let ran = self.ctl(&["sync", NAS, "--wait", "--timeout", &hopeless]);
         if ran.code != code {
             let told = [
                 self.ctl(&["conflicts"]).text(),
@@ -366,7 +374,7 @@ impl Session {
     /// Both sides hold the same, and the store is sound.
     #[track_caller]
     pub fn must_agree(&self) {
-        let found = super::differences(&self.here(""), &self.there(""));
+        let found = super::differences(&self.here(""), &self.there(""), self.reached.1);
         assert!(found.is_empty(), "the sides differ:\n  {}\n{}", found.join("\n  "), self.log());
         let left = super::leftovers(&self.there(""));
         assert!(left.is_empty(), "left on the server: {left:?}");

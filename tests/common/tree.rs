@@ -16,6 +16,14 @@ pub enum Found {
     Other,
 }
 
+/// How exactly times are compared.
+#[derive(Clone, Copy)]
+pub enum Times {
+    Exact,
+    /// As sshfs keeps them.
+    WholeSeconds,
+}
+
 pub type Tree = BTreeMap<PathBuf, Found>;
 
 /// All that lies below a folder, by path, read whole.
@@ -66,8 +74,8 @@ fn look(path: &Path) -> Found {
 
 /// One line for each path that is not the same in both, byte for byte, mode for mode, time for time.
 #[track_caller]
-pub fn differences(here: &Path, there: &Path) -> Vec<String> {
-    let (here, there) = (tree(here), tree(there));
+pub fn differences(here: &Path, there: &Path, times: Times) -> Vec<String> {
+    let (here, there) = (with_times(tree(here), times), with_times(tree(there), times));
     let mut lines = Vec::new();
     for path in here.keys().chain(there.keys().filter(|p| !here.contains_key(*p))) {
         let (a, b) = (here.get(path), there.get(path));
@@ -76,6 +84,15 @@ pub fn differences(here: &Path, there: &Path) -> Vec<String> {
         }
     }
     lines
+}
+
+fn with_times(mut tree: Tree, times: Times) -> Tree {
+    for found in tree.values_mut() {
+        if let (Found::File { mtime, .. }, Times::WholeSeconds) = (found, times) {
+            mtime.1 = 0;
+        }
+    }
+    tree
 }
 
 fn told(found: Option<&Found>) -> String {

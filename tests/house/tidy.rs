@@ -8,14 +8,6 @@ use crate::source::{Source, collect, root, rust_files};
 
 const MAX_LINES: usize = 500;
 
-/// Files that may be longer, each with its reason.
-const LONGER: [(&str, &str); 4] = [
-    ("src/engine/reconcile/settle.rs", "to be cut: the facts apart from the effects"),
-    ("src/engine/sync/loops.rs", "to be cut: a file for each loop"),
-    ("src/engine/sync/observe.rs", "to be cut: the walk, what moved and what is new"),
-    ("src/engine/sync/replay.rs", "to be cut: planning apart from answers"),
-];
-
 /// What may lie at the top, beside hidden files and what git ignores.
 const TOP: [&str; 10] = [
     "Cargo.lock",
@@ -70,20 +62,13 @@ fn each_file_says_what_it_is_for() {
 #[test]
 fn no_file_is_too_long() {
     let length = |s: &Source| s.text.lines().count();
-    let allowed = |s: &Source| LONGER.iter().any(|(path, _)| *path == s.path);
     let sources = rust_files(&["src"]);
     let long: Vec<String> = sources
         .iter()
-        .filter(|s| length(s) > MAX_LINES && !allowed(s))
+        .filter(|s| length(s) > MAX_LINES)
         .map(|s| format!("{}: {} lines", s.path, length(s)))
         .collect();
-    none(&long, "split it, or name it with a reason in `LONGER`");
-    let idle: Vec<String> = LONGER
-        .iter()
-        .filter(|(path, _)| !sources.iter().any(|s| s.path == *path && length(s) > MAX_LINES))
-        .map(|(path, _)| (*path).to_owned())
-        .collect();
-    none(&idle, "no longer needs its exception in `LONGER`");
+    none(&long, "split it");
 }
 
 #[test]

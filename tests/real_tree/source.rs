@@ -3,10 +3,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-const FILES: usize = 21_000;
-
-/// Fills a folder with folders of sources. Where they are from.
+/// Fills a folder with folders of sources, of many files in all. Where they are from.
 pub fn fill(to: &Path) -> &'static str {
+    const FILES: usize = 21_000;
     fs::create_dir_all(to).expect("a folder");
     let mut count = 0;
     let mut crates = crates();
@@ -23,13 +22,18 @@ pub fn fill(to: &Path) -> &'static str {
     if count >= FILES {
         return "the sources of crates";
     }
-    for n in count..FILES {
-        let folder = to.join(format!("made-{:03}/src/m{}", n % 150, n % 7));
+    make(to, 150, FILES - count);
+    if count > 0 { "the sources of crates, and made ones" } else { "made files" }
+}
+
+/// Fills a folder with so many folders of made sources, of so many files in all: always the same.
+pub fn make(to: &Path, folders: usize, files: usize) {
+    for n in 0..files {
+        let folder = to.join(format!("made-{:03}/src/m{}", n % folders, n / folders % 7));
         fs::create_dir_all(&folder).expect("a folder");
         let text = format!("// {n}\nfn f{n}() {{}}\n").repeat(n % 97 + 3);
         fs::write(folder.join(format!("f{n}.rs")), text).expect("a file");
     }
-    if count > 0 { "the sources of crates, and made ones" } else { "made files" }
 }
 
 fn crates() -> Vec<PathBuf> {

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::common::saving::{Way, ways};
 use crate::common::{Ran, Session, has_program, skip, tree};
 
 /// Folders of sources, each with its part in the story; files are relative to the location.
@@ -26,9 +27,16 @@ pub struct Plan {
     in_moved: String,
     /// In the folder that is removed here, edited there.
     in_removed: String,
+    removed_there: String,
+    /// In the folder that is removed there, edited here.
+    in_removed_there: String,
+    /// Gets one name here and another there.
+    named_twice: String,
 }
 
-const OURS: &str = "// what we wrote\n";
+const OURS: &str = "// what we wrote";
+const MADE_TWICE: &str = "src/made-by-both.txt";
+const MERGED: &str = "// what became of both\n";
 const THEIRS: &str = "// what they wrote, which is longer\n";
 
 /// Regular files below a folder of the server, in order.
@@ -41,6 +49,18 @@ fn files(s: &Session, folder: &str) -> Vec<String> {
         .collect()
 }
 
+/// Those that any editor takes, and a shell without quotes.
+fn texts(s: &Session, folder: &str) -> Vec<String> {
+    let mut files = files(s, folder);
+    files.retain(|path| {
+        let text = fs::read_to_string(s.there(path)).unwrap_or_default();
+        path.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-".contains(&b))
+            && text.ends_with('\n')
+            && !text.contains('\r')
+    });
+    files
+}
+
 impl Plan {
     pub fn of(s: &Session) -> Plan {
         let mut folders: Vec<String> = fs::read_dir(s.there("src"))
@@ -48,16 +68,17 @@ impl Plan {
             .flatten()
             .filter_map(|e| e.file_name().into_string().ok())
             .map(|name| format!("src/{name}"))
-            .filter(|folder| files(s, folder).len() >= 20)
+            .filter(|folder| texts(s, folder).len() >= 12 && files(s, folder).len() >= 20)
             .collect();
         folders.sort();
         assert!(folders.len() >= 20, "too few folders of a good size");
         let mut next = || folders.remove(0);
-        let (repository, moved_here, removed_here, moved_there) = (next(), next(), next(), next());
+        let (repository, moved_here, removed_here) = (next(), next(), next());
+        let (moved_there, removed_there, named_twice) = (next(), next(), next());
         let mut edits = |count: usize| -> Vec<String> {
             let mut chosen = Vec::new();
             while chosen.len() < count {
-                chosen.extend(files(s, &next()).into_iter().take(10));
+                chosen.extend(texts(s, &next()).into_iter().take(10));
             }
             chosen.truncate(count);
             chosen
@@ -65,6 +86,8 @@ impl Plan {
         Plan {
             in_moved: files(s, &moved_here)[3].clone(),
             in_removed: files(s, &removed_here)[5].clone(),
+            in_removed_there: texts(s, &removed_there)[7].clone(),
+            named_twice: files(s, &named_twice)[2].clone(),
             edited_here: edits(40),
             edited_there: edits(30),
             edited_both: edits(20),
@@ -74,6 +97,7 @@ impl Plan {
             moved_here,
             removed_here,
             moved_there,
+            removed_there,
         }
     }
 
@@ -88,10 +112,13 @@ impl Plan {
         }
         s.shell(&format!("mv {} src/moved-by-us; rm -r {}", self.moved_here, self.removed_here)).done();
         let edited = self.edited_here.iter().chain(&self.edited_both).chain(&self.deleted_there);
+        let edited = edited.chain([&self.in_removed_there]);
+        let ways: Vec<_> = ways().collect();
         for (n, path) in edited.enumerate() {
-            let text = [OURS.as_bytes(), &fs::read(s.here(path)).expect("it is here")].concat();
-            save(&s.here(path), &text, n);
+            save(s, path, ways[n % ways.len()].1);
         }
+        s.write_here(MADE_TWICE, OURS);
+        s.shell(&format!("mv '{}' src/named-by-us", self.named_twice)).done();
     }
 
     fn git(&self, s: &Session) {
@@ -133,22 +160,47 @@ impl Plan {
         for path in &self.with_mode {
             fs::set_permissions(there(path), fs::Permissions::from_mode(0o640)).expect("it has a mode");
         }
-        fs::rename(there(&self.moved_there), s.there("src/moved-by-them")).expect("it can be moved");
+        for (from, to) in [(&self.moved_there, "src/moved-by-them"), (&self.named_twice, "src/named-by-them")]
+        {
+            fs::rename(there(from), s.there(to)).expect("it can be moved");
+        }
+        fs::remove_dir_all(there(&self.removed_there)).expect("it can be removed");
+        s.write_there(MADE_TWICE, THEIRS);
     }
 
-    pub fn conflicts(&self) -> Vec<(String, &'static str)> {
+    /// Where nothing tells that a file of another name is the same, whoever renames it there deletes
+    /// it and makes another.
+    pub fn conflicts(&self, moves_are_seen: bool) -> Vec<(String, &'static str)> {
         let of = |paths: &[String], kind| paths.iter().map(|p| (p.clone(), kind)).collect::<Vec<_>>();
         let mut all = of(&self.edited_both, "edit/edit");
         all.extend(of(&self.deleted_there, "edit/delete"));
+        all.push((self.in_removed_there.clone(), "edit/delete"));
         all.push((self.in_removed.clone(), "delete/edit"));
+        all.push((MADE_TWICE.into(), "create/create"));
+        all.push(("src/named-by-us".into(), if moves_are_seen { "move/move" } else { "move/delete" }));
         all
     }
 
-    /// Ours of what both edited, theirs of what they deleted, and the file that they went on with.
+    /// Some one by one; of the others ours where both edited, theirs where they deleted, and the file
+    /// that they went on with.
     pub fn decide(&self, s: &Session) {
+        let merged = s.base().join("merged");
+        fs::write(&merged, MERGED).expect("it can be written");
+        let (merged, both) = (merged.to_str().expect("a plain name"), &self.edited_both);
+        for (path, choice) in [
+            (both[0].as_str(), &["--keep", "server"][..]),
+            (&both[1], &["--with", merged]),
+            (&both[2], &["--keep", "both"]),
+            (MADE_TWICE, &["--keep", "server"]),
+            ("src/named-by-us", &["--keep", "local"]),
+        ] {
+            let path = format!("nas:{path}");
+            let done = s.json(&[&["resolve", path.as_str()], choice].concat());
+            assert_eq!(done[0]["done"], true, "{done}");
+        }
         for (kind, keep, count) in [
-            ("edit/edit", "local", self.edited_both.len()),
-            ("edit/delete", "server", self.deleted_there.len()),
+            ("edit/edit", "local", both.len() - 3),
+            ("edit/delete", "server", self.deleted_there.len() + 1),
             ("delete/edit", "server", 1),
         ] {
             let args = ["resolve", "--under", "nas:", "--kind", kind, "--keep", keep];
@@ -160,13 +212,26 @@ impl Plan {
         s.must_conflict(&[]);
     }
 
-    pub fn must_have_come_out(&self, s: &Session) {
+    pub fn must_have_come_out(&self, s: &Session, moves_are_seen: bool) {
         let begins = |path: &Path, with: &str| {
             let bytes = fs::read(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
             assert!(bytes.starts_with(with.as_bytes()), "{} does not begin with {with:?}", path.display());
         };
         for root in [s.here(""), s.there("")] {
-            self.edited_here.iter().chain(&self.edited_both).for_each(|p| begins(&root.join(p), OURS));
+            self.edited_here.iter().chain(&self.edited_both[2..]).for_each(|p| begins(&root.join(p), OURS));
+            for (path, with) in [(self.edited_both[0].as_str(), THEIRS), (&self.edited_both[1], MERGED)] {
+                begins(&root.join(path), with);
+            }
+            let folder = Path::new(&self.edited_both[2]).parent().expect("it lies in a folder");
+            let beside =
+                tree(&root.join(folder)).into_keys().filter(|p| p.to_string_lossy().contains(" (server "));
+            let beside: Vec<PathBuf> = beside.collect();
+            assert_eq!(beside.len(), 1, "{beside:?}");
+            begins(&root.join(folder).join(&beside[0]), THEIRS);
+            begins(&root.join(MADE_TWICE), THEIRS);
+            assert!(root.join("src/named-by-us").is_file());
+            assert_eq!(root.join("src/named-by-them").exists(), !moves_are_seen);
+            assert!(!root.join(&self.named_twice).exists() && !root.join(&self.in_removed_there).exists());
             self.edited_there.iter().chain([&self.in_removed]).for_each(|p| begins(&root.join(p), THEIRS));
             let in_moved = self.in_moved.replacen(&self.moved_here, "src/moved-by-us", 1);
             begins(&root.join(in_moved), THEIRS);
@@ -198,21 +263,14 @@ impl Plan {
     }
 }
 
-/// In one of the ways in which programs save.
-fn save(path: &Path, text: &[u8], n: usize) {
-    let beside = |suffix: &str| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        PathBuf::from(name)
-    };
-    let done = match n % 3 {
-        0 => fs::write(path, text),
-        1 => fs::write(beside(".tmp"), text).and_then(|()| fs::rename(beside(".tmp"), path)),
-        _ => fs::rename(path, beside("~"))
-            .and_then(|()| fs::write(path, text))
-            .and_then(|()| fs::remove_file(beside("~"))),
-    };
-    done.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+/// Puts our line before what a file holds, in one of the ways in which programs save.
+fn save(s: &Session, path: &str, way: &Way) {
+    let (folder, name) = path.rsplit_once('/').expect("it lies in a folder");
+    let new = s.base().join("new");
+    let text = [OURS.as_bytes(), b"\n", &fs::read(s.here(path)).expect("it is here")].concat();
+    fs::write(&new, &text).expect("it can be written");
+    s.shell(&format!("cd '{folder}'; {}", way.script(&format!("'{name}'"), OURS, &new))).done();
+    assert!(fs::read(s.here(path)).is_ok_and(|now| now == text), "{path} saved by the way `{}`", way.name);
 }
 
 /// Inode and time of the last change of each file: whoever touches one changes them.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::process::Command;
 
-use crate::common::{Ran, Session, is_root, known, skip, tree, tries_known, until};
+use crate::common::{Ran, Session, is_root, skip, tree, until};
 
 fn session() -> Option<Session> {
     let files: Vec<(String, String)> =
@@ -44,13 +44,7 @@ fn an_emptied_root_asks_and_is_confirmed() {
     // Again and again it only asks.
     s.sync(4);
     assert_eq!(tree(&s.here("")), before);
-    if tries_known() {
-        assert_eq!(the_problem(&s)["id"], problem["id"]);
-    }
-    let problem = the_problem(&s);
-    if !tries_known() {
-        return skip(known("sync-after-confirm"));
-    }
+    assert_eq!(the_problem(&s)["id"], problem["id"]);
     s.ok(&["confirm", &problem["id"].to_string()]);
     s.sync(0);
     assert!(tree(&s.here("")).is_empty(), "{:?}", tree(&s.here("")).keys());
@@ -80,10 +74,7 @@ fn an_emptied_root_that_comes_back_is_forgotten() {
 
 #[test]
 fn what_is_changed_here_goes_on_while_the_brake_is_on() {
-    skip(known("partial-brake"));
-    let Some(s) = session().filter(|_| tries_known()) else {
-        return;
-    };
+    let Some(s) = session() else { return };
     s.offline();
     s.write_here("d1/f1", "changed here\n");
     empty(&s.there(""));
@@ -112,9 +103,6 @@ fn a_programs_own_deletions_are_replayed() {
 
 #[test]
 fn a_folder_that_is_not_there_is_a_server_that_is_gone() {
-    if !tries_known() {
-        return skip(known("moved-away"));
-    }
     let Some(s) = session() else { return };
     let before = tree(&s.here(""));
     let away = s.base().join("server-away");

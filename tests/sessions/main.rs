@@ -16,3 +16,4 @@ mod conflicts;
 mod kill;
 mod main_job;
 mod saving;
+mod sftp;

@@ -111,6 +111,8 @@ fn offline_work(s: &Session) {
     all_have(&status["locations"], &LOCATION);
     assert_eq!(status["locations"][0]["link"], "offline");
     assert_eq!(status["locations"][0]["reason"], "by-hand");
+    assert_eq!(s.json_code(&["sync", "nas", "--wait"], 1)["outcome"], "offline");
+    s.ctl(&["sync", "--wait"]).refused(1, &["nas is offline"]);
 
     s.shell(
         "cd papers; echo 'the plan, ours' > plan.txt; sed -i s/one/ONE/ deep/notes.txt; mv old.txt moved.txt; \
@@ -267,7 +269,7 @@ fn events_tell_what_happens() {
             let _ = sender.send(line);
         }
     });
-    let first = lines.recv_timeout(crate::common::LIMIT).expect("the first line");
+    let first = lines.recv_timeout(crate::common::limit()).expect("the first line");
     assert!(serde_json::from_str::<Value>(&first).is_ok(), "{first}");
     // Each once it has come: what comes and goes between two looks need not be told.
     let told = |word: &str| {

@@ -47,6 +47,10 @@ pub fn seconds(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "a number of seconds is wanted".into())
 }
 
+pub fn id(text: &str) -> Result<u64, String> {
+    text.parse().map_err(|_| "the number from the list is wanted".into())
+}
+
 pub fn side() -> impl TypedValueParser<Value = Side> {
     PossibleValuesParser::new(Side::ALL.map(Side::word))
         .try_map(|word| Side::from_word(&word).ok_or("no such state"))

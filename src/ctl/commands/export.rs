@@ -47,7 +47,12 @@ pub async fn export(engine: &dyn Commands, file: &Path, path: Option<&OsStr>, ou
 
 /// Under a temporary name first, so that the file is complete or not there.
 async fn into_file(engine: &dyn Commands, changes: &[ChangeReport], file: &Path) -> Ended<Told> {
-    let problem = |error: io::Error| Failure::failed(format!("{}: {error}", file.display()));
+    let problem = |error: io::Error| {
+        // `tempfile` appends the temporary name, which nobody asked for.
+        let text = error.to_string();
+        let cause = text.split_once(" at path ").map_or(text.as_str(), |(cause, _)| cause);
+        Failure::failed(format!("{}: {cause}", file.display()))
+    };
     let folder = match file.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -4,12 +4,13 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use holdfast_bus::Commands;
-use holdfast_engine::model::SyncOutcome;
+use holdfast_engine::model::{Link, LocationStatus, SyncOutcome};
 use indicatif::ProgressBar;
 use serde_json::json;
 
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Out;
+use crate::show::text::plain;
 
 pub async fn offline(engine: &dyn Commands, name: Option<&str>, out: Out) -> Ended {
     engine.offline(name).await?;
@@ -35,7 +36,6 @@ pub async fn sync(
     if let Some(spinner) = spinner {
         spinner.finish_and_clear();
     }
-    let whose = name.unwrap_or("a location");
     match outcome? {
         SyncOutcome::Clean => {
             let said = if wait { "Both sides are the same." } else { "" };
@@ -49,9 +49,30 @@ pub async fn sync(
             )?;
             Ok(Exit::Waiting)
         }
-        SyncOutcome::Offline => Err(Failure::failed(format!("{whose} is offline"))),
-        SyncOutcome::TimedOut => Err(Failure::failed("the time ran out")),
+        SyncOutcome::Offline => {
+            out.print(|| json!({ "ok": false, "outcome": "offline" }), String::new)?;
+            Err(Failure::failed(offline_ones(engine, name).await))
+        }
+        SyncOutcome::TimedOut => {
+            out.print(|| json!({ "ok": false, "outcome": "timed-out" }), String::new)?;
+            Err(Failure::failed("the time ran out"))
+        }
     }
+}
+
+/// Those that were meant, each with why.
+async fn offline_ones(engine: &dyn Commands, name: Option<&str>) -> String {
+    // A look that fails, or comes too late, only tells less.
+    let locations = engine.status().await.map(|status| status.locations).unwrap_or_default();
+    let meant = |location: &LocationStatus| {
+        matches!(location.link, Link::Offline(_)) && name.is_none_or(|name| name == location.name)
+    };
+    let told = |location: LocationStatus| match plain(&location.detail) {
+        why if why.is_empty() => format!("{} is offline", location.name),
+        why => format!("{} is offline: {why}", location.name),
+    };
+    let told: Vec<String> = locations.into_iter().filter(meant).map(told).collect();
+    if told.is_empty() { format!("{} is offline", name.unwrap_or("a location")) } else { told.join("; ") }
 }
 
 fn spinner() -> ProgressBar {

@@ -121,6 +121,17 @@ fn failures_are_one_line_and_print_nothing_else() {
 }
 
 #[test]
+fn what_was_asked_for_is_named_and_nothing_of_ours() {
+    let ctl = Ctl::new();
+    for (line, said) in [
+        ("export no/such/folder/x.tar", "no/such/folder/x.tar: No such file or directory"),
+        ("retry x", "invalid value 'x' for '<ID>': the number from the list is wanted"),
+    ] {
+        assert_eq!(ctl.told(line).2, format!("holdfastctl: {said}\n"));
+    }
+}
+
+#[test]
 fn what_waits_for_a_person_is_four() {
     let ctl = Ctl::new();
     assert_eq!(ctl.told("sync --wait").0, 4);

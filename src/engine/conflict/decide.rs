@@ -8,6 +8,9 @@ use crate::store::tree::Tree;
 
 use super::stash::{stash_local, stash_server};
 
+/// Why both sides went to the stash.
+const MERGED: &str = "a merged version was chosen";
+
 /// A choice, with what had to be prepared for it outside the transaction.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Inputs {
@@ -75,7 +78,7 @@ pub fn decide(tx: &mut Tx<'_>, id: ItemId, inputs: &Inputs) -> Result<(), String
         },
         Inputs::Bytes(content) => {
             replace_local(tx, id, *content)?;
-            keep_local(tx, id, false)
+            keep_local_as(tx, id, MERGED, false)
         }
     }
 }
@@ -172,6 +175,11 @@ fn revive_here(tx: &mut Tx<'_>, folder: ItemId) -> Result<NodeId, String> {
 }
 
 fn keep_local(tx: &mut Tx<'_>, id: ItemId, keep_loser: bool) -> Result<(), String> {
+    keep_local_as(tx, id, "yours was kept", keep_loser)
+}
+
+/// `why` the server's went to the stash.
+fn keep_local_as(tx: &mut Tx<'_>, id: ItemId, why: &str, keep_loser: bool) -> Result<(), String> {
     let item = tx.tree().item(id).ok_or("it is gone")?;
     let server_is_folder = tx.tree().server_state(item).is_some_and(|s| s.meta.kind == Kind::Folder);
     let local_is_folder =
@@ -183,7 +191,7 @@ fn keep_local(tx: &mut Tx<'_>, id: ItemId, keep_loser: bool) -> Result<(), Strin
     {
         return Err("the server has a folder with things in it there; move them first".into());
     }
-    stash_server(tx, id, "yours was kept", keep_loser);
+    stash_server(tx, id, why, keep_loser);
     rebase(tx, id);
     Ok(())
 }
@@ -378,7 +386,7 @@ fn cut(bytes: &[u8], room: usize) -> &[u8] {
 /// The local side gets these bytes. What it had is set aside.
 fn replace_local(tx: &mut Tx<'_>, id: ItemId, content: ContentId) -> Result<(), String> {
     let size = tx.content(content).ok_or("the bytes are gone")?.size();
-    stash_local(tx, id, "a merged version was chosen", false);
+    stash_local(tx, id, MERGED, false);
     let item = tx.tree().item(id).ok_or("it is gone")?;
     let like = tx.tree().server_state(item).or(item.base.as_deref()).cloned();
     let (entry, row) = match item.entry.clone() {

@@ -1,5 +1,7 @@
 //! How failures of the store look to a program.
 
+use std::io::ErrorKind;
+
 use crate::store::content::ContentError;
 use crate::store::persist::StoreError;
 
@@ -31,8 +33,10 @@ pub(super) fn from_content(error: ContentError) -> OpError {
 }
 
 pub(super) fn from_io(error: &std::io::Error) -> OpError {
+    if matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded) {
+        return OpError::NoSpace;
+    }
     match error.raw_os_error().map(rustix::io::Errno::from_raw_os_error) {
-        Some(rustix::io::Errno::NOSPC | rustix::io::Errno::DQUOT) => OpError::NoSpace,
         Some(rustix::io::Errno::FBIG) => OpError::TooLarge,
         Some(rustix::io::Errno::NXIO) => OpError::PastEnd,
         Some(rustix::io::Errno::INVAL) => OpError::Invalid,

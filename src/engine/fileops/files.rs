@@ -3,41 +3,18 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::{ContentId, FileHandle, Kind, Needs, NodeId};
+use crate::model::{ContentId, FileHandle, Kind, NodeId};
 use crate::store::Tx;
 use crate::store::content::{Content, ContentError};
 
 use super::attrs::{note_change, without_set_ids};
 use super::errors::from_content;
-use super::{Allocate, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, views};
+use super::{Allocate, Fileops, Need, Op, OpError, bind, views};
 
 /// Largest file: as large as the kernel's offsets go.
 const MAX_SIZE: u64 = i64::MAX as u64;
 
 impl Fileops {
-    pub fn open(&self, caller: Caller, node: NodeId, mode: OpenMode) -> Op<Opened> {
-        if views::is_view(node) {
-            return self.view_open(node, mode);
-        }
-        {
-            let tree = self.store().read();
-            let live = tree.node(node).ok_or(OpError::Stale)?;
-            if live.row.kind != Kind::File {
-                return Err(if live.row.kind == Kind::Folder { OpError::IsFolder } else { OpError::Invalid });
-            }
-        }
-        // Counted first: what a truncation replaces is kept until this writer has closed the file.
-        let handle = self.count_open(node, mode.write)?;
-        if mode.write
-            && mode.truncate
-            && let Err(error) = self.empty(node, caller.uid != 0)
-        {
-            self.release(node, handle);
-            return Err(error);
-        }
-        Ok(Opened { handle, keep_cache: true })
-    }
-
     /// Fills `buf`; short only at the end of the file.
     pub fn read(&self, node: NodeId, _handle: FileHandle, offset: u64, buf: &mut [u8]) -> Op<usize> {
         if views::is_view(node) {
@@ -142,41 +119,6 @@ impl Fileops {
         content.seek(offset, data).map_err(from_content)?.ok_or(OpError::PastEnd)
     }
 
-    /// The last descriptor of this open file is gone.
-    pub fn release(&self, node: NodeId, handle: FileHandle) {
-        let Some(file) = self.0.handles.lock().remove_file(handle) else {
-            return;
-        };
-        let closed = self.store().write(|tx| {
-            if let Some(live) = tx.tree_mut().live_mut(file.node) {
-                live.opens = live.opens.saturating_sub(1);
-                live.writers = live.writers.saturating_sub(u32::from(file.write));
-            }
-            let closed = file.write && close(tx, file.node);
-            bind::reap(tx, file.node);
-            Ok::<_, OpError>(closed)
-        });
-        if let Err(error) = closed {
-            tracing::error!(node = node.0, %error, "a close cannot be recorded");
-        }
-        if file.write {
-            // What the server did to an open file waits for its close, written to or not.
-            self.store().changed.notify(usize::MAX);
-        }
-    }
-
-    /// Waits until content and tree are on the disk.
-    pub fn fsync(&self, node: NodeId, _handle: FileHandle) -> Op<()> {
-        let content = {
-            let tree = self.store().read();
-            tree.node(node).and_then(|l| l.row.content)
-        };
-        if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
-            self.store().contents().sync(&[content]).map_err(|e| super::errors::from_io(&e))?;
-        }
-        self.store().flush().map_err(OpError::from)
-    }
-
     /// Makes the content one that may be written, changes it, records it.
     fn change(
         &self,
@@ -185,6 +127,7 @@ impl Fileops {
         change: impl Fn(&Content) -> Result<bool, ContentError>,
     ) -> Op<()> {
         self.refuse_views(node)?;
+        self.store().room.admit()?;
         while !self.change_once(node, kill_suid, &change)? {}
         Ok(())
     }
@@ -305,7 +248,7 @@ impl Fileops {
 
     /// Truncation to nothing: a new, empty content. What it replaces is kept until the last writer
     /// has closed the file, for a crash in between.
-    fn empty(&self, node: NodeId, kill_suid: bool) -> Op<()> {
+    pub(super) fn empty(&self, node: NodeId, kill_suid: bool) -> Op<()> {
         self.refuse_views(node)?;
         loop {
             let (current, kind) = {
@@ -370,14 +313,6 @@ impl Fileops {
             Ok(true)
         })
     }
-
-    /// A change by path (`truncate`) has no close of its own to wait for.
-    fn close_if_unopened(&self, node: NodeId) -> Op<()> {
-        self.store().write(|tx| {
-            close(tx, node);
-            Ok(())
-        })
-    }
 }
 
 /// A content that may be written.
@@ -387,15 +322,6 @@ struct Writable {
     instead_of: Option<Option<ContentId>>,
 }
 
-/// Where no writer is left: what was written is complete.
-fn close(tx: &mut Tx<'_>, node: NodeId) -> bool {
-    let complete = tx.tree().node(node).is_some_and(|live| live.writers == 0 && live.row.writing);
-    if complete {
-        written(tx, node);
-    }
-    complete
-}
-
 fn discard(ops: &Fileops, id: ContentId) {
     let contents = ops.store().contents();
     if let Some(freed) = contents.discard(id)
@@ -403,19 +329,6 @@ fn discard(ops: &Fileops, id: ContentId) {
     {
         tracing::warn!(content = id.0, %error, "an unused content stays on the disk");
     }
-}
-
-/// The last writer has closed it: what it holds is whole, whatever was cut off before.
-fn written(tx: &mut Tx<'_>, node: NodeId) {
-    let content = tx.tree().node(node).and_then(|l| l.row.content);
-    tx.edit_node(node, |row| {
-        row.writing = false;
-        row.replaced = None;
-    });
-    if let Some(content) = content {
-        tx.sync_content(content);
-    }
-    bind::forget_problem(tx, node, Needs::Unfinished);
 }
 
 fn record_write(tx: &mut Tx<'_>, node: NodeId) {

@@ -14,6 +14,7 @@ mod files;
 mod folders;
 mod handles;
 mod names;
+mod opening;
 mod rename;
 mod types;
 mod views;
@@ -26,6 +27,7 @@ use parking_lot::Mutex;
 
 pub(crate) use attrs::note_change;
 pub(crate) use bind::{bind_new, let_go, new_item};
+pub(crate) use opening::close_unrecorded;
 
 pub use crate::store::Invalidation;
 pub use types::{

@@ -70,12 +70,13 @@ impl Fileops {
     }
 
     pub(super) fn reap(&self, node: NodeId) {
-        let reaped = self.store().write(|tx| {
+        let reaped = self.store().write_in_reserve(|tx| {
             bind::reap(tx, node);
             Ok::<_, OpError>(())
         });
         if let Err(error) = reaped {
             tracing::warn!(node = node.0, %error, "an unused node stays");
+            self.store().unrecorded.store(true, Relaxed);
         }
     }
 
@@ -233,7 +234,7 @@ impl Fileops {
 
     fn remove(&self, parent: NodeId, name: &[u8], folder: bool) -> Op<()> {
         self.refuse_views(parent)?;
-        self.store().write(|tx| {
+        self.store().write_in_reserve(|tx| {
             bind::folder(tx.tree(), parent)?;
             let id = child(tx, parent, name)?;
             let node = entry_node(tx, id)?;

@@ -23,7 +23,7 @@ impl Fileops {
                 return Err(OpError::Invalid);
             }
         }
-        self.store().write(|tx| {
+        self.store().write_in_reserve(|tx| {
             bind::folder(tx.tree(), parent)?;
             let folder = bind::folder(tx.tree(), new_parent)?;
             let moved = child(tx, parent, name)?;

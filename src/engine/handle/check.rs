@@ -53,7 +53,7 @@ impl Handle {
             let Some(content) = self.0.store.contents().get(*id) else {
                 continue;
             };
-            let freed = self.0.store.write(|tx| {
+            let freed = self.0.store.write_in_reserve(|tx| {
                 let clean = tx.tree().items().any(|i| {
                     i.pending.is_none() && i.base.as_deref().is_some_and(|b| b.content == Some(*id))
                 });

@@ -122,7 +122,7 @@ impl Handle {
 
     pub async fn stash_drop(&self, id: StashId) -> Answer<()> {
         self.stashed(id)?;
-        self.0.store.write(|tx| {
+        self.0.store.write_in_reserve(|tx| {
             tx.remove_stash(id);
             Ok::<_, StoreError>(())
         })?;

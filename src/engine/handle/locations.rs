@@ -58,12 +58,12 @@ impl Handle {
             .connector
             .check(url)
             .map_err(|why| Error::usage(format!("{} cannot be a location: {why}", self.public(url))))?;
-        self.must_be_apart(url)?;
         if self.location_id(name).is_ok() {
             return Err(Error::failed(format!(
                 "there is a location named {name} already; choose another name"
             )));
         }
+        self.must_be_apart(url)?;
         // What is wrong with the server is told now and not when it is used first.
         let remote = self.0.connector.remote(url, &self.0.sync.owner()).map_err(Error::failed)?;
         let root = on_world(self.0.store.world(), async move {
@@ -105,6 +105,12 @@ impl Handle {
             let Some(other) = self.0.connector.local_folder(&other) else {
                 continue;
             };
+            if folder == other {
+                return Err(Error::failed(format!(
+                    "{} is the folder of the location {name} already; use {name} instead",
+                    folder.display()
+                )));
+            }
             if folder.starts_with(&other) || other.starts_with(&folder) {
                 return Err(Error::failed(format!(
                     "{} and the folder of the location {name} lie in one another; use {name} instead",
@@ -179,7 +185,7 @@ impl Handle {
             self.0.sync.remove(id);
             worker.closed().await;
         }
-        self.0.store.write(|tx| {
+        self.0.store.write_in_reserve(|tx| {
             let items: Vec<ItemId> = tx.tree().items().filter(|i| i.location == id).map(|i| i.id).collect();
             for item in &items {
                 if tx.tree().item(*item).is_some_and(|i| i.pending.is_some() || i.conflict.is_some()) {
@@ -268,7 +274,7 @@ impl Handle {
     }
 
     fn set_by_hand(&self, workers: &[Arc<Worker>], by_hand: bool) -> Answer<()> {
-        self.0.store.write(|tx| {
+        self.0.store.write_in_reserve(|tx| {
             for worker in workers {
                 tx.edit_location(worker.location, |l| l.by_hand = by_hand);
             }
@@ -297,20 +303,26 @@ impl Handle {
         let all = async {
             for (worker, round) in &rounds {
                 if !finished_or_offline(worker, *round).await {
-                    return SyncOutcome::Offline;
+                    return if worker.is_held_up() {
+                        Err(StoreError::Full)
+                    } else {
+                        Ok(SyncOutcome::Offline)
+                    };
                 }
             }
             self.shown().await;
-            if workers.iter().any(|w| w.needs_person()) {
+            Ok(if workers.iter().any(|w| w.needs_person()) {
                 SyncOutcome::NeedsPerson
             } else {
                 SyncOutcome::Clean
-            }
+            })
         };
         let outcome = match limit {
             None => all.await,
-            Some(limit) => timeout(self.0.store.world(), limit, all).await.unwrap_or(SyncOutcome::TimedOut),
-        };
+            Some(limit) => {
+                timeout(self.0.store.world(), limit, all).await.unwrap_or(Ok(SyncOutcome::TimedOut))
+            }
+        }?;
         self.0.store.flushed().await?;
         Ok(outcome)
     }
@@ -358,7 +370,7 @@ impl Handle {
     }
 }
 
-/// Whether the round was finished; false where the location went offline first.
+/// Whether the round was finished; false where the location went offline first, or has no room to go on.
 async fn finished_or_offline(worker: &Arc<Worker>, round: u64) -> bool {
     use futures::FutureExt;
     let tries = worker.tries();
@@ -366,7 +378,7 @@ async fn finished_or_offline(worker: &Arc<Worker>, round: u64) -> bool {
         loop {
             let progress = worker.progress.listen();
             // An attempt that was made after the command, and failed.
-            if !worker.is_online() && (worker.tries() > tries || worker.is_by_hand()) {
+            if !worker.is_online() && (worker.tries() > tries || worker.is_by_hand()) || worker.is_held_up() {
                 return;
             }
             progress.await;

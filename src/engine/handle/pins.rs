@@ -45,6 +45,11 @@ impl Handle {
                      when it is back"
                 )));
             }
+            if worker.is_held_up() {
+                return Err(Error::failed(format!(
+                    "{path} is pinned, and the disk of the store is full; the rest is fetched when there is room"
+                )));
+            }
             if worker.fetch_failed() && !worker.is_fetching() {
                 return Err(Error::failed(format!(
                     "{path} is pinned, but some of it cannot be fetched; `problems` says what and why"

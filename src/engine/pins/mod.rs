@@ -118,7 +118,7 @@ pub fn evict(store: &Store, id: ItemId) -> Result<u64, StoreError> {
     let mut bytes = 0;
     for chunk in evictable.chunks(256) {
         let mut freed = Vec::new();
-        store.write(|tx| {
+        store.write_in_reserve(|tx| {
             for id in chunk {
                 // It may have been opened, changed or pinned since.
                 if !is_evictable(tx.tree(), *id) {
@@ -161,9 +161,9 @@ fn is_fetched(content: &Content) -> bool {
     content.is_sealed() && content.over().is_none() && content.present_bytes() > 0
 }
 
-/// Pins or unpins.
+/// Pins or unpins. Unpinning lets room be made.
 pub fn set_pinned(store: &Store, id: ItemId, pinned: bool) -> Result<(), StoreError> {
-    store.write(|tx| {
+    store.write_in_reserve(|tx| {
         tx.edit_item(id, |item| item.pinned = pinned);
         Ok(())
     })

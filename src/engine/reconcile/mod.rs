@@ -1,8 +1,12 @@
 //! From base, local and server to what is done about an item: [`reconcile`] decides and touches
 //! nothing, [`settle()`] carries out on the trees.
 
+mod facts;
 mod settle;
+mod take;
 mod verdict;
 
-pub use settle::{Settled, is_folder_there, local_folder, new_node, settle, state_aspects};
+pub use facts::{is_folder_there, state_aspects};
+pub use settle::{Settled, settle};
+pub use take::{local_folder, new_node};
 pub use verdict::{Facts, Verdict, reconcile};

@@ -83,7 +83,15 @@ struct State {
     /// Somebody waits for the disk.
     hurry: bool,
     stop: bool,
-    failure: Option<String>,
+    /// Commits that were begun.
+    attempts: u64,
+    /// The last one failed.
+    failure: Option<Failure>,
+}
+
+enum Failure {
+    Full,
+    Other(String),
 }
 
 impl Committer {
@@ -115,11 +123,20 @@ impl Committer {
         self.wake.notify_one();
     }
 
-    /// The last commit failed; the records stay gathered and are tried again.
-    pub(super) fn failure(&self) -> Result<(), StoreError> {
-        match &self.state.lock().failure {
-            Some(text) => Err(StoreError::Damaged(text.clone())),
-            None => Ok(()),
+    pub(super) fn attempts(&self) -> u64 {
+        self.state.lock().attempts
+    }
+
+    /// Whether the last commit failed, if it was begun after so many: the records stay gathered and are
+    /// tried again.
+    pub(super) fn failure_after(&self, attempts: u64) -> Result<(), StoreError> {
+        let state = self.state.lock();
+        match &state.failure {
+            Some(failure) if state.attempts > attempts => Err(match failure {
+                Failure::Full => StoreError::Full,
+                Failure::Other(text) => StoreError::Io(std::io::Error::other(text.clone())),
+            }),
+            _ => Ok(()),
         }
     }
 }
@@ -129,12 +146,13 @@ impl Store {
         if !self.committer.background {
             return self.commit_gathered();
         }
+        let before = self.committer.attempts();
         loop {
             let listener = self.made_durable.listen();
             if self.durable.load(Relaxed) >= seq {
                 return Ok(());
             }
-            self.committer.failure()?;
+            self.committer.failure_after(before)?;
             self.committer.hurry();
             event_listener::Listener::wait(listener);
         }
@@ -155,11 +173,10 @@ impl Shared {
         let mut contents: Vec<_> = rows_of.collect();
         contents.extend(batch.sync.iter().filter_map(|id| self.contents.get(*id)));
         let rows: Vec<Delta> = batch.rows.drain().map(|(_, delta)| delta).collect();
-        let committed = self
-            .contents
-            .sync(&contents)
-            .map_err(StoreError::from)
-            .and_then(|()| if rows.is_empty() { Ok(()) } else { database.commit(&rows, batch.seq) });
+        let committed = self.room.or_in_reserve(|| {
+            self.contents.sync(&contents)?;
+            if rows.is_empty() { Ok(()) } else { database.commit(&rows, batch.seq) }
+        });
         if let Err(error) = committed {
             // Nothing is lost: the records stand in the journal, and are gathered again under
             // those that came meanwhile.
@@ -180,6 +197,7 @@ impl Shared {
             tracing::warn!(%error, "committed journal records stay");
         }
         self.discard_garbage(batch.garbage);
+        self.room.restore();
         Ok(())
     }
 }
@@ -230,22 +248,30 @@ fn run(shared: &Weak<Shared>) {
                 shared.committer.wake.wait_for(&mut state, GATHER);
             }
             if !state.work && !state.stop {
+                drop(state);
+                shared.room.restore();
                 continue;
             }
             state.work = false;
             state.hurry = false;
+            state.attempts += 1;
             state.stop
         };
-        let failure = shared.commit_gathered().err().map(|error| error.to_string());
+        let failure = shared.commit_gathered().err().map(|error| {
+            tracing::error!(%error, "the store cannot be committed; trying again");
+            match error {
+                StoreError::Full => Failure::Full,
+                error => Failure::Other(error.to_string()),
+            }
+        });
         let failed = failure.is_some();
-        if let Some(error) = &failure {
-            tracing::error!(error, "the store cannot be committed; trying again");
-        }
         shared.committer.state.lock().failure = failure;
         if failed {
             shared.made_durable.notify(usize::MAX);
             let mut state = shared.committer.state.lock();
-            shared.committer.wake.wait_for(&mut state, Duration::from_secs(1));
+            if !state.hurry && !state.stop {
+                shared.committer.wake.wait_for(&mut state, Duration::from_secs(1));
+            }
             state.work = true;
         }
         if stop {

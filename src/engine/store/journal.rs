@@ -58,6 +58,8 @@ pub struct FileJournal {
     /// Writes the last of `segments`.
     current: Option<Current>,
     next_number: u64,
+    /// The disk was full: what is committed is given back at once.
+    tight: bool,
     /// Of the last record that is read or written; the next has a greater one.
     last_seq: u64,
     record: Vec<u8>,
@@ -94,6 +96,7 @@ impl FileJournal {
             boot_id,
             segment_bytes: SEGMENT_BYTES,
             next_number: found.last().map_or(1, |last| last + 1),
+            tight: false,
             found,
             segments: VecDeque::new(),
             current: None,
@@ -130,20 +133,24 @@ impl FileJournal {
         Ok(current)
     }
 
+    fn write_record(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        let current = self.writable()?;
+        if let Err(error) = current.file.write_all_at(record, current.end) {
+            current.torn = current.file.set_len(current.end).is_err();
+            return Err(error.into());
+        }
+        current.end += record.len() as u64;
+        Ok(())
+    }
+
     fn start_segment(&mut self) -> Result<Current, StoreError> {
         let number = self.next_number;
         let path = self.path(number);
         // What stands there under this number is the rest of an attempt that failed.
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .map_err(io_error)?;
+        let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
         if let Err(error) = file.write_all_at(&self.header(), 0) {
             let _ = fs::remove_file(&path);
-            return Err(io_error(error));
+            return Err(error.into());
         }
         self.next_number += 1;
         self.segments.push_back(Segment { number, last_seq: 0 });
@@ -242,12 +249,9 @@ impl Journal for FileJournal {
         }
         self.encode(seq, deltas)?;
         let record = std::mem::take(&mut self.record);
-        let current = self.writable()?;
-        if let Err(error) = current.file.write_all_at(&record, current.end) {
-            current.torn = current.file.set_len(current.end).is_err();
-            return Err(io_error(error));
-        }
-        current.end += record.len() as u64;
+        let appended = self.write_record(&record);
+        self.tight |= matches!(appended, Err(StoreError::Full));
+        appended?;
         if record.capacity() <= BUFFER_BYTES {
             self.record = record;
         }
@@ -285,13 +289,14 @@ impl Journal for FileJournal {
     fn forget(&mut self, seq: u64) -> Result<(), StoreError> {
         // The one that is written stays until it is full, so that not every commit makes a file.
         let full = |current: &Current| current.end > self.segment_bytes;
-        let kept = usize::from(self.current.as_ref().is_some_and(|current| !full(current)));
+        let kept = usize::from(!self.tight && self.current.as_ref().is_some_and(|current| !full(current)));
         while self.segments.len() > kept && self.segments.front().is_some_and(|first| first.last_seq <= seq) {
             let number = self.segments[0].number;
             self.remove(number)?;
             self.segments.pop_front();
             if self.segments.is_empty() {
                 self.current = None;
+                self.tight = false;
             }
         }
         Ok(())
@@ -324,14 +329,6 @@ fn check_of(parts: &[&[u8]]) -> [u8; 8] {
     let mut check = [0; 8];
     check.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
     check
-}
-
-/// A full disk is told apart.
-pub(super) fn io_error(error: io::Error) -> StoreError {
-    match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => StoreError::Full,
-        _ => StoreError::Io(error),
-    }
 }
 
 #[cfg(test)]

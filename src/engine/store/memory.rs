@@ -4,7 +4,7 @@
 //! Sparse and copied on write, so that a file of many gigabytes costs what was written to it.
 
 use std::any::Any;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -28,12 +28,21 @@ pub struct MemFiles {
 
 struct Disk {
     used: AtomicU64,
+    /// By what else lies on the disk.
+    taken: AtomicU64,
     capacity: AtomicU64,
+}
+
+impl Disk {
+    fn free(&self) -> u64 {
+        let used = self.used.load(Ordering::Relaxed) + self.taken.load(Ordering::Relaxed);
+        self.capacity.load(Ordering::Relaxed).saturating_sub(used)
+    }
 }
 
 impl Default for Disk {
     fn default() -> Disk {
-        Disk { used: AtomicU64::new(0), capacity: AtomicU64::new(u64::MAX) }
+        Disk { used: AtomicU64::new(0), taken: AtomicU64::new(0), capacity: AtomicU64::new(u64::MAX) }
     }
 }
 
@@ -48,6 +57,8 @@ pub struct MemFile {
 struct Image {
     len: u64,
     pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
+    /// Pages that have their space and no data yet.
+    allocated: BTreeSet<u64>,
 }
 
 impl MemFiles {
@@ -58,6 +69,26 @@ impl MemFiles {
     /// Bytes that fit; what goes past it is an error of kind `StorageFull`.
     pub fn set_capacity(&self, bytes: u64) {
         self.disk.capacity.store(bytes, Ordering::Relaxed);
+    }
+
+    /// From now on what is there fits, and nothing more.
+    pub fn fill_up(&self) {
+        let used = self.disk.used.load(Ordering::Relaxed) + self.disk.taken.load(Ordering::Relaxed);
+        self.set_capacity(used);
+    }
+
+    /// Something else on the same disk takes so many bytes; false where they do not fit.
+    pub fn take(&self, bytes: u64) -> bool {
+        let fits = bytes <= self.disk.free();
+        if fits {
+            self.disk.taken.fetch_add(bytes, Ordering::Relaxed);
+        }
+        fits
+    }
+
+    /// It gives them back.
+    pub fn give(&self, bytes: u64) {
+        self.disk.taken.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     /// The machine goes down: whatever was not synced is gone. Files that are open keep what they
@@ -196,8 +227,7 @@ impl Files for MemFiles {
     }
 
     fn space(&self) -> io::Result<(u64, u64, u64)> {
-        let total = self.disk.capacity.load(Ordering::Relaxed);
-        Ok((total, total.saturating_sub(self.disk.used.load(Ordering::Relaxed)), PAGE))
+        Ok((self.disk.capacity.load(Ordering::Relaxed), self.disk.free(), PAGE))
     }
 }
 
@@ -210,11 +240,8 @@ impl MemFile {
     fn change(&self, most_new_pages: u64, change: impl FnOnce(&mut Image)) -> io::Result<()> {
         let mut image = self.image.write();
         let disk = self.disk.upgrade();
-        if let Some(disk) = &disk {
-            let used = disk.used.load(Ordering::Relaxed);
-            if most_new_pages * PAGE > disk.capacity.load(Ordering::Relaxed).saturating_sub(used) {
-                return Err(io::ErrorKind::StorageFull.into());
-            }
+        if disk.as_ref().is_some_and(|disk| most_new_pages * PAGE > disk.free()) {
+            return Err(io::ErrorKind::StorageFull.into());
         }
         let before = image.disk_bytes();
         change(&mut image);
@@ -230,7 +257,8 @@ impl MemFile {
         }
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
         let image = self.image.read();
-        pages.end - pages.start - image.pages.range(pages.clone()).count() as u64
+        let there = image.pages.range(pages.clone()).count() + image.allocated.range(pages.clone()).count();
+        pages.end - pages.start - there as u64
     }
 }
 
@@ -262,6 +290,8 @@ impl StoreFile for MemFile {
 
     fn allocate(&self, range: Range<u64>, keep_size: bool) -> io::Result<()> {
         self.change(self.new_pages(&range), |image| {
+            let pages = range.start / PAGE..range.end.div_ceil(PAGE);
+            image.allocated.extend(pages.filter(|page| !image.pages.contains_key(page)));
             if !keep_size {
                 image.len = image.len.max(range.end);
             }
@@ -296,7 +326,7 @@ impl StoreFile for MemFile {
 
 impl Image {
     fn disk_bytes(&self) -> u64 {
-        self.pages.len() as u64 * PAGE
+        (self.pages.len() + self.allocated.len()) as u64 * PAGE
     }
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> usize {
@@ -322,6 +352,7 @@ impl Image {
         while at < end {
             let start = at / PAGE * PAGE;
             let to = (start + PAGE).min(end);
+            self.allocated.remove(&(at / PAGE));
             let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new([0; PAGE as usize]));
             Arc::make_mut(page)[(at - start) as usize..(to - start) as usize]
                 .copy_from_slice(&data[(at - offset) as usize..(to - offset) as usize]);
@@ -335,6 +366,7 @@ impl Image {
     fn resize(&mut self, size: u64) {
         if size < self.len {
             self.punch(size..self.len.next_multiple_of(PAGE));
+            self.allocated.retain(|page| page * PAGE < size);
         }
         self.len = size;
     }
@@ -343,6 +375,7 @@ impl Image {
         if range.is_empty() {
             return;
         }
+        self.allocated.retain(|page| page * PAGE < range.start || (page + 1) * PAGE > range.end);
         let inside: Vec<u64> =
             self.pages.range(range.start / PAGE..range.end.div_ceil(PAGE)).map(|(page, _)| *page).collect();
         for page in inside {

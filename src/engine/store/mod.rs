@@ -13,15 +13,17 @@ pub mod lock;
 pub mod memory;
 pub mod pending;
 pub mod persist;
+pub mod room;
 pub mod rows;
 pub mod sqlite;
+mod start;
 pub mod tree;
 mod tx;
 
-use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
 
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock, RwLockReadGuard};
@@ -35,7 +37,8 @@ pub use tx::{Changed, Tx};
 use commit::Batch;
 use content::Contents;
 use persist::{Database, Files, Journal, StoreError};
-use rows::{Delta, Rows};
+use room::Room;
+use rows::Delta;
 use tree::Tree;
 
 /// What the kernel must forget. Sent by a thread that holds no lock and serves no request.
@@ -49,9 +52,6 @@ pub enum Invalidation {
     Barrier(async_channel::Sender<()>),
 }
 
-/// Files that are synced in one go at start-up.
-const SYNCED_AT_ONCE: usize = 256;
-
 /// Numbers are set aside in the database by so many at a time.
 const ID_RANGE: u64 = 4096;
 
@@ -59,6 +59,10 @@ pub struct Shared {
     tree: RwLock<Tree>,
     contents: Contents,
     files: Arc<dyn Files>,
+    pub room: Room,
+    /// A close could not be recorded.
+    pub(crate) unrecorded: AtomicBool,
+    closed: AtomicBool,
     journal: Mutex<Box<dyn Journal>>,
     /// Also for reading: `Database` is used by one at a time.
     database: Mutex<Box<dyn Database>>,
@@ -70,6 +74,8 @@ pub struct Shared {
     committer: Committer,
     durable: AtomicU64,
     made_durable: Event,
+    /// The last record in which an item changed: `changed` tells of those only.
+    item_seq: AtomicU64,
     /// Something waits to be replayed, settled or fetched.
     pub(crate) changed: Event,
     invalidations: async_channel::Sender<Invalidation>,
@@ -87,6 +93,13 @@ impl Deref for Store {
     }
 }
 
+/// Where a step may write itself down on a full disk.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Space {
+    Free,
+    Reserve,
+}
+
 /// What a store is made of.
 pub struct Parts {
     pub database: Box<dyn Database>,
@@ -100,51 +113,6 @@ pub struct Parts {
 }
 
 impl Store {
-    /// Brings what the journal holds into the database and loads everything.
-    pub fn open(mut parts: Parts) -> Result<Store, StoreError> {
-        let committed = parts.database.committed()?;
-        let mut seq = committed;
-        let recovered = parts.journal.recover(committed)?;
-        if !recovered.is_empty() {
-            // What the records speak of is on the disk before they are committed.
-            let known = parts.database.load()?;
-            sync_recovered(&*parts.files, &known, &recovered)?;
-        }
-        for (record_seq, deltas) in recovered {
-            parts.database.commit(&deltas, record_seq)?;
-            seq = record_seq;
-        }
-        parts.journal.forget(seq)?;
-        let rows = parts.database.load()?;
-        // The mount's root is node 1; numbers handed out are above it.
-        let next_id = rows.next_id.max(highest_id(&rows) + 1).max(2);
-        let contents = Contents::new(parts.files.clone(), rows.contents.clone());
-        let tree = Tree::load(rows, parts.owner, parts.world.now());
-        let (invalidations, invalidated) = async_channel::unbounded();
-        let shared = Arc::new(Shared {
-            tree: RwLock::new(tree),
-            contents,
-            files: parts.files,
-            journal: Mutex::new(parts.journal),
-            database: Mutex::new(parts.database),
-            world: parts.world,
-            owner: parts.owner,
-            next_id: AtomicU64::new(next_id),
-            reserved_id: AtomicU64::new(next_id),
-            batch: Mutex::new(Batch::after(seq)),
-            committer: Committer::new(parts.background),
-            durable: AtomicU64::new(seq),
-            made_durable: Event::new(),
-            changed: Event::new(),
-            invalidations,
-            invalidated,
-        });
-        if parts.background {
-            commit::start(&shared)?;
-        }
-        Ok(Store(shared))
-    }
-
     pub fn read(&self) -> RwLockReadGuard<'_, Tree> {
         self.tree.read()
     }
@@ -157,6 +125,24 @@ impl Store {
     /// One step: all of it or nothing. When it returns `Ok`, a kill of the engine does not lose it.
     pub fn write<R, E: From<StoreError>>(
         &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.room.admit()?;
+        self.step(Space::Free, work)
+    }
+
+    /// As [`write`](Self::write), for what makes room or ends what was begun: on a full disk it may use
+    /// what is set aside.
+    pub fn write_in_reserve<R, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
+    ) -> Result<R, E> {
+        self.step(Space::Reserve, work)
+    }
+
+    fn step<R, E: From<StoreError>>(
+        &self,
+        space: Space,
         work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
     ) -> Result<R, E> {
         let mut tree = self.tree.write();
@@ -176,7 +162,12 @@ impl Store {
             // The batch's lock orders the records; it is held for as long as the append takes.
             let mut batch = self.batch.lock();
             let seq = batch.seq + 1;
-            if let Err(error) = self.journal.lock().append(seq, &deltas) {
+            let append = || self.journal.lock().append(seq, &deltas);
+            let appended = match space {
+                Space::Free => append(),
+                Space::Reserve => self.room.or_in_reserve(append),
+            };
+            if let Err(error) = appended {
                 drop(batch);
                 for id in std::mem::take(&mut tx.garbage) {
                     if let Some(over) = self.contents.get(id).and_then(|c| c.row().over) {
@@ -195,6 +186,9 @@ impl Store {
             let sync = std::mem::take(&mut tx.sync_contents);
             let garbage = std::mem::take(&mut tx.garbage);
             batch.add(seq, deltas, sync, garbage);
+            if items {
+                self.item_seq.store(seq, SeqCst);
+            }
         }
         drop(tx);
         drop(tree);
@@ -238,13 +232,14 @@ impl Store {
             return self.flush();
         }
         let seq = self.batch.lock().seq;
-        self.committer.hurry();
+        let before = self.committer.attempts();
         loop {
             let listener = self.made_durable.listen();
             if self.durable.load(Relaxed) >= seq {
                 return Ok(());
             }
-            self.committer.failure()?;
+            self.committer.failure_after(before)?;
+            self.committer.hurry();
             listener.await;
         }
     }
@@ -263,82 +258,27 @@ impl Store {
         self.batch.lock().seq
     }
 
+    /// Of the last record in which an item changed.
+    pub fn item_seq(&self) -> u64 {
+        self.item_seq.load(SeqCst)
+    }
+
     pub fn world(&self) -> &Arc<dyn World> {
         &self.world
     }
 
-    /// Content files that no row names: left by a crash between making a file and its row.
-    pub fn remove_orphans(&self) -> Result<usize, StoreError> {
-        let orphans = self.contents.orphans()?;
-        let count = orphans.len();
-        for freed in orphans {
-            self.contents.free(freed)?;
-        }
-        let unreferred: Vec<ContentId> = {
-            let tree = self.read();
-            self.contents.all().iter().map(|c| c.id()).filter(|id| !tree.is_referred(*id)).collect()
-        };
-        if !unreferred.is_empty() {
-            self.write(|tx| {
-                unreferred.iter().for_each(|id| tx.touch_content(*id));
-                Ok::<_, StoreError>(())
-            })?;
-        }
-        Ok(count)
-    }
-
     /// Commits what is left and ends the committer.
     pub fn close(&self) -> Result<(), StoreError> {
+        self.closed.store(true, Relaxed);
+        self.changed.notify(usize::MAX);
         let flushed = self.flush();
         self.committer.stop();
         flushed
     }
-}
 
-/// Syncs the files of all contents that journal records name.
-fn sync_recovered(files: &dyn Files, known: &Rows, records: &[(u64, Vec<Delta>)]) -> Result<(), StoreError> {
-    let mut numbers: HashMap<ContentId, u64> = known.contents.iter().map(|c| (c.id, c.file)).collect();
-    let mut named = HashSet::new();
-    for delta in records.iter().flat_map(|(_, deltas)| deltas) {
-        match delta {
-            Delta::Content(id, Some(row)) => {
-                numbers.insert(*id, row.file);
-                named.insert(*id);
-            }
-            Delta::Node(_, Some(row)) => named.extend(tree::contents_of_node(row)),
-            _ => {}
-        }
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Relaxed)
     }
-    let mut open = Vec::new();
-    for number in named.iter().filter_map(|id| numbers.get(id)) {
-        for number in [*number, *number | content::MAP] {
-            match files.open(number) {
-                Ok(file) => open.push(file),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
-        if open.len() >= SYNCED_AT_ONCE {
-            files.sync(&open)?;
-            open.clear();
-        }
-    }
-    files.sync(&open)?;
-    Ok(())
-}
-
-/// No number in any row is higher.
-fn highest_id(rows: &Rows) -> u64 {
-    let items = rows.items.iter().map(|r| r.id.0);
-    let conflicts = rows.items.iter().filter_map(|r| r.conflict.as_ref().map(|c| c.id.0));
-    let problems = rows.items.iter().filter_map(|r| r.problem.as_ref().map(|p| p.id.0));
-    let nodes = rows.nodes.iter().map(|r| r.id.0);
-    let contents = rows.contents.iter().flat_map(|r| [r.id.0, r.file]);
-    let others = rows.locations.iter().map(|r| r.id.0).chain(rows.stash.iter().map(|r| r.id.0));
-    let history = rows.history.iter().map(|r| r.id.0);
-    let all =
-        items.chain(conflicts).chain(problems).chain(nodes).chain(contents).chain(others).chain(history);
-    all.max().unwrap_or(0)
 }
 
 /// A content that is kept although no row refers to it; it goes when nothing does after this.
@@ -350,7 +290,7 @@ pub struct Held {
 impl Drop for Held {
     fn drop(&mut self) {
         if self.store.with_live(|tree| tree.release(self.id)) {
-            let dropped = self.store.write(|tx| {
+            let dropped = self.store.write_in_reserve(|tx| {
                 tx.touch_content(self.id);
                 Ok::<_, StoreError>(())
             });

@@ -89,8 +89,18 @@ pub enum StoreError {
     Foreign { path: String, detail: String },
     #[error("the store is damaged: {0}")]
     Damaged(String),
-    #[error("the store's disk is full")]
+    #[error("the disk of the store is full; remove something there, or give it more room")]
     Full,
     #[error("the store cannot be read or written: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
+}
+
+/// A full disk is told apart.
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> StoreError {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full,
+            _ => StoreError::Io(error),
+        }
+    }
 }

@@ -54,6 +54,12 @@ impl Worker {
         !self.wanted.lock().is_empty()
     }
 
+    /// Whether this content of an item is wanted at once or being read.
+    pub(super) fn is_coming(&self, id: ItemId, content: ContentId) -> bool {
+        let wanted = self.wanted.lock();
+        wanted.urgent.contains(&id) || wanted.reading.contains(&content)
+    }
+
     pub fn fetch_failed(&self) -> bool {
         !self.wanted.lock().failed.is_empty()
     }
@@ -138,7 +144,12 @@ impl Worker {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
         let mut bytes_under_way = 0;
-        self.wanted.lock().reading.clear();
+        {
+            // The loop before may have been dropped with reads under way.
+            let mut wanted = self.wanted.lock();
+            wanted.reading.clear();
+            wanted.under_way = 0;
+        }
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
             while reads.len() < READS && bytes_under_way < BYTES_UNDER_WAY && !self.is_stopping() {

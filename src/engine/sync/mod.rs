@@ -1,20 +1,23 @@
 //! Bringing local and server together: one worker for each location.
 //!
 //! ```text
-//!  log -> schedule -> replay -> remote            (loops, replay, schedule, recover)
-//!  remote -> observe -> settle(reconcile) -> trees (loops, observe, settle, reconcile)
+//!  log -> schedule -> replay -> remote            (replay, schedule, recover)
+//!  remote -> observe -> settle(reconcile) -> trees (observe, settling, reconcile)
 //!  remote -> fetch -> contents                     (fetch, provide)
 //! ```
 //!
 //! `reconcile` and `schedule` decide and do no I/O; the rest carries out.
 
 mod fetch;
-mod loops;
 mod observe;
 mod provide;
 mod recover;
 mod replay;
+mod room;
 pub mod schedule;
+mod settling;
+mod upkeep;
+mod waiting;
 mod worker;
 
 use std::collections::BTreeMap;
@@ -43,6 +46,11 @@ impl Sync {
     /// `owner` goes into the temporary names on servers.
     pub fn new(store: Store, owner: String) -> Sync {
         Sync { world: store.world().clone(), store, owner, workers: Mutex::default() }
+    }
+
+    /// Begins what goes on in the background for the store as a whole.
+    pub fn keep_up(&self) {
+        self.world.spawn(Box::pin(upkeep::keep_up(self.store.clone())));
     }
 
     pub fn owner(&self) -> String {

@@ -1,6 +1,5 @@
 //! What a program wants and we lack: fetched at once, or refused by the location's policy.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +11,6 @@ use crate::world::{on_world, timeout};
 
 use super::Sync;
 use super::fetch::{Failure, Source};
-use super::observe::Scope;
 use super::worker::{End, Worker};
 
 /// A program waits this long for a fetch.
@@ -60,7 +58,7 @@ fn on_miss(_worker: &Worker) -> OnMiss {
 }
 
 async fn list(worker: &Arc<Worker>, folder: ItemId) -> Op<()> {
-    match worker.look(&Scope::Folders(BTreeSet::from([folder]))).await {
+    match worker.look_promptly(folder).await {
         Ok(()) => Ok(()),
         Err(End::Lost(_)) => {
             worker.kick();

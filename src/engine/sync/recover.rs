@@ -79,7 +79,7 @@ impl Worker {
 
     fn carry_out(&self, id: ItemId, fate: Fate) -> Result<(), StoreError> {
         let can = self.can();
-        self.store.write(|tx| {
+        self.store.write_in_reserve(|tx| {
             match fate {
                 Fate::Done(meta) => replay::succeeded(tx, id, meta, &can),
                 Fate::NotDone => {

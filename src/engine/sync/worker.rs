@@ -1,6 +1,7 @@
 //! One location at work: connects, looks, replays and fetches while the link is up, waits while it
 //! is not, and starts anew from what is written down.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
@@ -9,7 +10,7 @@ use event_listener::Event;
 use futures::FutureExt;
 use parking_lot::Mutex;
 
-use crate::model::{Confidence, Link, LocationId, OfflineReason};
+use crate::model::{Confidence, ItemId, Link, LocationId, OfflineReason};
 use crate::remote::{Capabilities, Remote, RemoteError};
 use crate::store::Store;
 use crate::store::persist::StoreError;
@@ -40,6 +41,8 @@ pub struct Worker {
     /// Attempts to connect that ended, one way or the other.
     tries: AtomicU64,
     closed: AtomicBool,
+    /// It waits for room on the disk of the store.
+    pub(super) held_up: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
     /// `sync` asked to send without waiting for quiet.
@@ -54,9 +57,13 @@ pub struct Worker {
     pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
     /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
-    pub(super) untidy: Mutex<std::collections::BTreeMap<crate::model::LocPath, Duration>>,
+    pub(super) untidy: Mutex<BTreeMap<crate::model::LocPath, Duration>>,
+    /// Records with the remote.
+    pub(super) flights: Mutex<Flights>,
+    /// Records that were refused and would only be refused again now.
+    pub(super) held_back: Mutex<BTreeMap<ItemId, HeldBack>>,
     /// How often the server refused a change although a look showed nothing new.
-    pub(super) refusals: Mutex<std::collections::BTreeMap<crate::model::ItemId, u32>>,
+    pub(super) refusals: Mutex<BTreeMap<ItemId, u32>>,
     /// Folders in which the server hinted at changes.
     pub(super) hints: Mutex<Vec<crate::remote::Hint>>,
 }
@@ -66,6 +73,34 @@ pub(super) struct Rounds {
     pub asked: AtomicU64,
     pub begun: AtomicU64,
     pub done: AtomicU64,
+}
+
+/// Why a record that was refused is not sent again yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum HeldBack {
+    /// The server is being looked at.
+    Look,
+    /// The brake keeps what was seen from being taken for true.
+    Brake,
+}
+
+/// Calls whose answer is not known yet, by a running number.
+#[derive(Default)]
+pub(super) struct Flights {
+    last: u64,
+    under_way: BTreeSet<u64>,
+}
+
+impl Flights {
+    pub fn begin(&mut self) -> u64 {
+        self.last += 1;
+        self.under_way.insert(self.last);
+        self.last
+    }
+
+    pub fn end(&mut self, flight: u64) {
+        self.under_way.remove(&flight);
+    }
 }
 
 #[derive(Clone)]
@@ -118,6 +153,7 @@ impl Worker {
             by_hand: AtomicBool::new(by_hand),
             tries: AtomicU64::new(0),
             closed: AtomicBool::new(false),
+            held_up: AtomicBool::new(false),
             rounds: Rounds::default(),
             cut_short: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
@@ -126,6 +162,8 @@ impl Worker {
             applying: futures::lock::Mutex::new(()),
             wanted: Mutex::default(),
             untidy: Mutex::default(),
+            flights: Mutex::default(),
+            held_back: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),
         }
@@ -152,6 +190,7 @@ impl Worker {
     pub(super) fn can(&self) -> Capabilities {
         self.capabilities().unwrap_or(Capabilities {
             exchange: false,
+            atomic_replace: false,
             file_ids: false,
             symlinks: true,
             hard_links: false,
@@ -211,6 +250,18 @@ impl Worker {
     pub fn close(&self) {
         self.closing.store(true, SeqCst);
         self.kick();
+    }
+
+    /// Returns when the answers to all that is with the remote now have been noted.
+    pub(super) async fn landed(&self) {
+        let last = self.flights.lock().last;
+        loop {
+            let progress = self.progress.listen();
+            if self.flights.lock().under_way.range(..=last).next().is_none() {
+                return;
+            }
+            progress.await;
+        }
     }
 
     pub(super) fn is_stopping(&self) -> bool {
@@ -290,15 +341,18 @@ impl Worker {
     }
 
     async fn work_online(self: &Arc<Self>) -> End {
+        self.flights.lock().under_way.clear();
+        self.held_back.lock().clear();
         if let Err(end) = self.recover().await {
             return end;
         }
         self.set_link(Link::Online, String::new());
+        self.held_up.store(false, SeqCst);
         self.want_all_pinned();
         futures::select_biased! {
             end = self.replay_loop().fuse() => end,
-            end = self.observe_loop().fuse() => end,
-            end = self.fetch_loop().fuse() => end,
+            end = self.with_room(|| self.observe_loop()).fuse() => end,
+            end = self.with_room(|| self.fetch_loop()).fuse() => end,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::process::ExitStatus;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokio::time::MissedTickBehavior;
 use super::frame::{self, Frame};
 use super::options::HelperCommand;
 use super::protocol::{Answer, Ask};
-use super::spawn::{self, Process, Running};
+use crate::spawn::{self, Process, Running};
 
 /// As in the helper: so many ticks without progress are the deadline.
 pub const TICKS: u32 = 8;
@@ -49,7 +50,7 @@ pub struct Link {
     shared: Arc<Shared>,
     frames: mpsc::Sender<Frame>,
     next_id: AtomicU64,
-    exited: Mutex<Option<oneshot::Receiver<()>>>,
+    exited: Mutex<Option<oneshot::Receiver<Option<ExitStatus>>>>,
     tasks: [tokio::task::AbortHandle; 2],
 }
 
@@ -60,7 +61,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Link {
     /// Starts a helper. `place` names the folder in sentences.
     pub async fn start(command: &HelperCommand, tick: Duration, place: &str) -> io::Result<Link> {
-        let Running { stdin, stdout, process, exited } = spawn::start(command).await?;
+        let mut program = std::process::Command::new(&command.program);
+        program.args(&command.args);
+        let Running { stdin, stdout, process, exited, .. } = spawn::start(program).await?;
         let (to, from) = (pipe::Sender::from_owned_fd(stdin)?, pipe::Receiver::from_owned_fd(stdout)?);
         let shared = Arc::new(Shared {
             waiting: Mutex::new(Some(HashMap::new())),

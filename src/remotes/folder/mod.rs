@@ -42,9 +42,9 @@ mod options;
 mod protocol;
 mod remote;
 mod send;
-mod spawn;
 
-pub use helper::{helper_main, may_hold_theirs};
+pub use crate::temp::may_hold_theirs;
+pub use helper::helper_main;
 #[doc(hidden)]
 pub use options::Pretend;
 pub use options::{FolderOptions, HelperCommand};

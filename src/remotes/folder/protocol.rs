@@ -170,6 +170,7 @@ pub struct Connected {
 #[derive(Serialize, Deserialize, Debug, Clone)]
 pub struct WireCapabilities {
     pub exchange: bool,
+    pub atomic_replace: bool,
     pub file_ids: bool,
     pub symlinks: bool,
     pub hard_links: bool,
@@ -188,6 +189,7 @@ impl From<WireCapabilities> for Capabilities {
     fn from(c: WireCapabilities) -> Capabilities {
         Capabilities {
             exchange: c.exchange,
+            atomic_replace: c.atomic_replace,
             file_ids: c.file_ids,
             symlinks: c.symlinks,
             hard_links: c.hard_links,

@@ -17,7 +17,9 @@ use super::identity::Identity;
 use super::link::{Call, Link, TICKS};
 use super::options::{FolderOptions, HelperCommand};
 use super::protocol::{Answer, Ask, Connected, Hello, Upload};
-use super::send::{self, Budget};
+use super::send;
+use crate::supply::Budget;
+use crate::temp;
 
 /// More than the engine ever asks for in one read.
 const MAX_READ_BYTES: usize = 8 << 20;
@@ -51,12 +53,7 @@ impl FolderRemote {
         command: HelperCommand,
         options: FolderOptions,
     ) -> Result<FolderRemote, String> {
-        if owner.is_empty()
-            || owner.len() > 64
-            || !owner.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-        {
-            return Err("the owner's id is made of letters, digits, _ and -".into());
-        }
+        temp::check_owner(owner)?;
         if !root.is_absolute() {
             return Err("the path of the folder must begin with a /".into());
         }

@@ -88,7 +88,7 @@ async fn figures_million() {
     assert_eq!(listing.entries.len(), 1_000_000);
     let peak = std::fs::read_to_string("/proc/self/status").unwrap();
     println!("engine's side: {}", peak.lines().find(|l| l.starts_with("VmHWM")).unwrap());
-    for pid in crate::process::children(std::process::id()) {
+    for pid in holdfast_testkit::process::children(std::process::id()) {
         let peak = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
         println!("helper: {}", peak.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default());
     }

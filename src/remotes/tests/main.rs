@@ -8,6 +8,7 @@ mod figures;
 mod local;
 mod process;
 mod races;
+mod sftp;
 mod sshfs;
 mod support;
 mod watch;

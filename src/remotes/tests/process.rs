@@ -7,32 +7,9 @@ use holdfast_engine::model::LocPath;
 use holdfast_engine::remote::{Remote, RemoteError};
 use holdfast_remotes::conformance::{Bytes, Fixture, new_meta, path};
 use holdfast_remotes::folder::Pretend;
-use rustix::process::{Pid, Signal, kill_process};
+use holdfast_testkit::process::{Signal, children, descendants, signal};
 
 use crate::support::{Dirs, Plain, helper, is_root, skipped, until};
-
-/// The processes that this one started, by parent.
-pub fn children(of: u32) -> Vec<u32> {
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir("/proc").unwrap().flatten() {
-        let Some(pid) = entry.file_name().to_str().and_then(|n| n.parse::<u32>().ok()) else {
-            continue;
-        };
-        let Ok(stat) = std::fs::read_to_string(format!("/proc/{pid}/stat")) else {
-            continue;
-        };
-        let after_name = stat.rsplit(')').next().unwrap_or_default();
-        if after_name.split_whitespace().nth(1).and_then(|p| p.parse().ok()) == Some(of) {
-            found.push(pid);
-        }
-    }
-    found
-}
-
-pub fn signal(pid: u32, signal: Signal) {
-    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
-    let _ = kill_process(pid, signal);
-}
 
 /// The helper that holds this location's lock.
 fn helper_pid(dirs: &Dirs) -> u32 {
@@ -187,16 +164,6 @@ async fn a_helper_ends_with_its_engine() {
     }
     let _ = engine.kill();
     let _ = engine.wait();
-}
-
-fn descendants(of: u32) -> Vec<u32> {
-    let mut all = children(of);
-    let mut next = 0;
-    while next < all.len() {
-        all.extend(children(all[next]));
-        next += 1;
-    }
-    all
 }
 
 /// Empty once it has ended, also before its parent has taken note.

@@ -60,6 +60,7 @@ impl Profile {
         Profile {
             capabilities: Capabilities {
                 exchange: true,
+                atomic_replace: true,
                 file_ids: true,
                 symlinks: true,
                 hard_links: true,

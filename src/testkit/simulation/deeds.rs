@@ -99,6 +99,10 @@ impl Run {
                 let full = self.rng.chance(500);
                 scene.machine.disk.set_full(full);
                 scene.machine.world.trace(|| format!("disk full: {full}"));
+                if !full {
+                    // As the engine does every half second: the first thing after that has room.
+                    scene.machine.handle().store().room.restore();
+                }
             }
             Deed::Sync => {
                 self.sync(scene);

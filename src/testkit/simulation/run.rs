@@ -222,6 +222,13 @@ impl Run {
         );
         if hindered || waited || scene.oracle.hazy {
             if matches!(outcome, Err(OpError::NoSpace)) {
+                if !scene.machine.disk.is_full() {
+                    self.wrong.push(format!("there is room, and yet there is none: {}", describe(step)));
+                }
+                if matches!(step, Step::Unlink { .. } | Step::Rmdir { .. } | Step::Rename { .. }) {
+                    self.wrong
+                        .push(format!("what makes room is refused for want of room: {}", describe(step)));
+                }
                 let plan = self.plan.clone();
                 scene.confined(before, &after, |tree| plan.comparable(tree), &mut self.wrong);
             }

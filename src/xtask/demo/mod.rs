@@ -25,7 +25,7 @@ const WAITS: i32 = 4;
 
 pub fn run() -> Result<()> {
     setup::prepare(setup::For::Demo)?;
-    println!("Building holdfastctl ...");
+    println!("Building holdfastctl (the first time takes some minutes) ...");
     let ctl = run::build("holdfastctl", run::Build::Debug)?;
     let served = Served::start(&ctl)?;
     let story = Story::new(&served)?;
@@ -86,7 +86,7 @@ fn work_without_the_server(story: &Story<'_>) -> Result<()> {
         ("papers/notes.txt", "first line\nsecond line\nthird line\nfourth line\nfifth line, theirs\n"),
         ("papers/minutes.txt", "Minutes of the meeting\n"),
     ] {
-        println!("    (on the server) {path} is rewritten");
+        println!("    (on the server) {path} is written");
         story.write_on_server(path, text)?;
     }
     Ok(())

@@ -143,9 +143,6 @@ fn what_was_moved_on_the_server_too() {
 
 #[test]
 fn cycles_and_clashes_of_names() {
-    if !tries_known() {
-        return skip(known("look-at-one-folder"));
-    }
     let Some(s) = Session::pinned(&[
         ("cy/a/in-a", "a\n"),
         ("cy/b/in-b", "b\n"),
@@ -216,9 +213,6 @@ fn only_what_conflicts_waits() {
     s.sync(4);
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "server"]), "a there, again\n");
     assert_eq!(s.ok(&["cat", "nas:a", "--state", "original"]), "a\n");
-    if !tries_known() {
-        return skip(known("compare-under-a-conflict"));
-    }
     // Where both come to the same there is nothing left to decide.
     s.write_here("a", "the same\n");
     s.write_there("a", "the same\n");
@@ -263,9 +257,6 @@ fn content_and_the_rest_are_merged_apart() {
     s.online(0);
     assert_eq!(s.read_there("renamed"), "edited there\n");
     assert_eq!(s.read_here("renamed"), "edited there\n");
-    if !tries_known() {
-        return skip(known("look-under-a-move"));
-    }
     assert_eq!(s.read_here("e/c"), "edited there\n");
     s.must_agree();
 }

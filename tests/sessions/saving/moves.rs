@@ -5,7 +5,7 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::common::{Session, known, skip, tries_known};
+use crate::common::Session;
 
 fn inodes(folder: &Path) -> BTreeMap<PathBuf, u64> {
     let mut found = BTreeMap::new();
@@ -82,9 +82,6 @@ fn a_folder_moved_online() {
 
 #[test]
 fn a_move_and_an_edit_of_somebody_else_are_both() {
-    if !tries_known() {
-        return skip(known("look-under-a-move"));
-    }
     let Some(s) = session() else { return };
     s.offline();
     s.shell("mv deep/folder moved").done();

@@ -2,90 +2,13 @@
 
 use std::fs;
 
-use crate::common::{Session, has_program, skip};
+use crate::common::Session;
+use crate::common::saving::{Way, ways};
 
 const OLD: &str = "the old text\n";
-const NEW: &str = "the new text, and more of it\n";
+const ADDED: &str = "a new line, the first";
+const NEW: &str = "a new line, the first\nthe old text\n";
 const THEIRS: &str = "what somebody else wrote meanwhile\n";
-
-/// A way to save `doc.txt`, as shell lines; `$NEW` is a file outside with the new text.
-struct Way {
-    name: &'static str,
-    needs: Option<&'static str>,
-    lines: &'static str,
-    /// What else it leaves on the server, in the order of names.
-    leaves: &'static [&'static str],
-}
-
-const WAYS: [Way; 17] = [
-    way("truncate and write", "cat \"$NEW\" > doc.txt"),
-    way("write and rename", "cat \"$NEW\" > .doc.tmp; mv .doc.tmp doc.txt"),
-    way("write, sync and rename", "cat \"$NEW\" > .doc.tmp; sync .doc.tmp; mv .doc.tmp doc.txt; sync ."),
-    Way {
-        leaves: &["doc.txt~"],
-        ..way("aside first, backup kept", "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt")
-    },
-    way("aside first, backup removed", "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt; rm doc.txt~"),
-    Way {
-        leaves: &["doc.bak"],
-        ..way(
-            "aside over an older backup",
-            "echo older > doc.bak; mv doc.txt doc.bak; cat \"$NEW\" > doc.txt",
-        )
-    },
-    way(
-        "aside, write and rename, remove",
-        "mv doc.txt doc.txt~; cat \"$NEW\" > doc.txt.new; mv doc.txt.new doc.txt; rm -f doc.txt~",
-    ),
-    way("remove and make anew", "rm doc.txt; cat \"$NEW\" > doc.txt"),
-    way("twice in a row", "echo x > t; mv t doc.txt; cat \"$NEW\" > t; mv t doc.txt"),
-    Way {
-        leaves: &["doc.txt~"],
-        ..way(
-            "as emacs",
-            "ln -s me@here.1:2 '.#doc.txt'; cp -p doc.txt doc.txt~; cat \"$NEW\" > doc.txt; rm '.#doc.txt'",
-        )
-    },
-    way(
-        "as LibreOffice",
-        "echo ',me,here' > '.~lock.doc.txt#'; cat \"$NEW\" > lu123abc.tmp; mv lu123abc.tmp doc.txt; rm '.~lock.doc.txt#'",
-    ),
-    way("as gedit", "cat \"$NEW\" > .goutputstream-AB12CD; mv .goutputstream-AB12CD doc.txt"),
-    way("cp -p", "cp -p \"$NEW\" doc.txt"),
-    way("sed -i", "sed -i -e 's/old text/new text, and more of it/' doc.txt"),
-    needs("rsync", way("rsync", "rsync --checksum \"$NEW\" doc.txt")),
-    needs("rsync", way("rsync --inplace", "rsync --checksum --inplace \"$NEW\" doc.txt")),
-    needs(
-        "vim",
-        Way {
-            leaves: &["doc.txt~"],
-            ..way(
-                "vim with a backup",
-                "vim -u NONE -N -es -c 'set backup backupcopy=no backupskip=' -c \"silent %s/old text/new text, and more of it/\" -c wq doc.txt < /dev/null",
-            )
-        },
-    ),
-];
-
-const fn way(name: &'static str, lines: &'static str) -> Way {
-    Way { name, needs: None, lines, leaves: &[] }
-}
-
-const fn needs(program: &'static str, way: Way) -> Way {
-    Way { needs: Some(program), ..way }
-}
-
-fn ways() -> impl Iterator<Item = (usize, &'static Way)> {
-    WAYS.iter()
-        .filter(|way| match way.needs {
-            Some(program) if !has_program(program) => {
-                skip(&format!("there is no {program} for the way `{}`", way.name));
-                false
-            }
-            _ => true,
-        })
-        .enumerate()
-}
 
 /// One folder for each way, pinned.
 fn session() -> Option<Session> {
@@ -97,8 +20,7 @@ fn session() -> Option<Session> {
 }
 
 fn save(s: &Session, n: usize, way: &Way) {
-    let new = s.base().join("new");
-    s.shell(&format!("NEW='{}'; cd w{n}; {}", new.display(), way.lines)).done();
+    s.shell(&format!("cd w{n}; {}", way.script("doc.txt", ADDED, &s.base().join("new")))).done();
     assert_eq!(s.read_here(&format!("w{n}/doc.txt")), NEW, "{}", way.name);
 }
 
@@ -112,7 +34,7 @@ fn must_be_one_update(s: &Session, n: usize, way: &Way) {
         .filter(|name| name != "doc.txt")
         .collect();
     names.sort();
-    assert_eq!(names, way.leaves, "{}", way.name);
+    assert_eq!(names, way.leaves("doc.txt"), "{}", way.name);
 }
 
 #[test]

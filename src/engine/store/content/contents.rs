@@ -13,6 +13,7 @@ use super::state::{Content, State};
 use super::{COPIED_WHOLE, ContentError, RangeSet};
 use crate::model::{ContentId, Digest};
 use crate::store::persist::{Files, StoreFile};
+use crate::store::room::RESERVE;
 use crate::store::rows::ContentRow;
 use crate::store::tree::IdMap;
 
@@ -142,8 +143,9 @@ impl Contents {
         }
         files.sort_unstable();
         files.dedup();
-        let known: std::collections::HashSet<u64> =
+        let mut known: std::collections::HashSet<u64> =
             self.shared.all.read().values().map(|content| content.file()).collect();
+        known.insert(RESERVE);
         Ok(files.into_iter().filter(|file| !known.contains(file)).map(Freed).collect())
     }
 

@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::schema::APPLICATION_ID;
-use crate::store::journal::io_error;
 use crate::store::persist::StoreError;
 
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
@@ -80,12 +79,12 @@ pub fn create(path: &Path, make: impl FnOnce(&Path) -> Result<(), StoreError>) -
         }
     }
     // For its owner only; SQLite gives its log the same mode.
-    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new).map_err(io_error)?;
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new)?;
     make(&new)?;
-    File::open(&new)?.sync_all().map_err(io_error)?;
-    fs::rename(&new, path).map_err(io_error)?;
+    File::open(&new)?.sync_all()?;
+    fs::rename(&new, path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    File::open(folder.unwrap_or(Path::new(".")))?.sync_all().map_err(io_error)
+    Ok(File::open(folder.unwrap_or(Path::new(".")))?.sync_all()?)
 }
 
 fn read_header(path: &Path) -> io::Result<Vec<u8>> {

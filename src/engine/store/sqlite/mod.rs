@@ -105,7 +105,19 @@ impl Database for Sqlite {
     }
 
     fn commit(&mut self, deltas: &[Delta], seq: u64) -> Result<(), StoreError> {
-        commit::commit(&mut self.connection, deltas, seq).map_err(store_error)
+        let committed = commit::commit(&mut self.connection, deltas, seq).map_err(store_error);
+        if !matches!(committed, Err(StoreError::Full)) {
+            return committed;
+        }
+        // The write-ahead log takes more room than what is in it: brought into the database it goes.
+        self.connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", (), |_| Ok(()))
+            .map_err(store_error)
+            .and_then(|()| commit::commit(&mut self.connection, deltas, seq).map_err(store_error))
+            .map_err(|error| {
+                tracing::debug!(%error, "nothing is to be had from the write-ahead log");
+                StoreError::Full
+            })
     }
 
     fn committed(&mut self) -> Result<u64, StoreError> {

@@ -36,6 +36,7 @@ impl Remote for EmptyServer {
     async fn connect(&self) -> Result<Capabilities, RemoteError> {
         Ok(Capabilities {
             exchange: true,
+            atomic_replace: true,
             file_ids: true,
             symlinks: true,
             hard_links: true,

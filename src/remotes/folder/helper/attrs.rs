@@ -7,10 +7,11 @@ use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::place::{self, Place, proc_path, stat_fd};
-use super::token::Token;
+use super::token::{self, Token};
 use super::upload::timestamps;
 use super::{errno, guard, meta, xattr};
 use crate::folder::protocol::{Failure, WireSet};
+use crate::kinds::MODE_MASK;
 
 /// Between the look and the change somebody can write: seen afterwards by size and time, except
 /// that a time which we set covers theirs.
@@ -30,7 +31,7 @@ pub fn set(place: &Place, path: &LocPath, version: Option<&Version>, set: &WireS
         }
         return meta::of(place, &folder, &name, true);
     }
-    if version.is_some() && Token::new(&stat, &place.fs.keeps, None) != before {
+    if version.is_some() && token::of(&stat, &place.fs.keeps, None) != before {
         return Err(guard::changed(place, &folder, &name));
     }
     change(place, &fd, set)?;
@@ -48,7 +49,7 @@ pub fn set(place: &Place, path: &LocPath, version: Option<&Version>, set: &WireS
 fn change(place: &Place, fd: &OwnedFd, set: &WireSet) -> Result<(), Failure> {
     let path = proc_path(fd);
     if let (Some(mode), true) = (set.mode, Place::is(&place.modes)) {
-        let mode = Mode::from_raw_mode(mode & meta::MODE_MASK);
+        let mode = Mode::from_raw_mode(mode & MODE_MASK);
         rustix::fs::chmodat(CWD, &path, mode, AtFlags::empty()).map_err(errno::failure)?;
     }
     if let (Some(xattrs), true) = (&set.xattrs, Place::is(&place.xattrs)) {

@@ -107,6 +107,10 @@ pub fn list(
     id: u64,
     path: &LocPath,
 ) -> Result<(), Failure> {
+    if path.is_root() {
+        // A look at everything begins here: it must not see a folder that was moved away since.
+        place.forget_root(false);
+    }
     let folder = place.folder(path)?;
     let names = names(&folder)?;
     let visible = names.iter().filter(|n| !n.to_bytes().starts_with(TEMP_PREFIX));

@@ -9,12 +9,10 @@ use rustix::fs::{Statx, StatxAttributes, StatxFlags};
 use rustix::io::Errno;
 
 use super::place::{Place, proc_path, stat_at, stat_fd};
-use super::token::{Token, time};
+use super::token::{self, Token, time};
 use super::{errno, xattr};
 use crate::folder::protocol::Failure;
-
-/// No set-uid, no set-gid: from a server these mean nothing here.
-pub const MODE_MASK: u32 = 0o1777;
+use crate::kinds::{MODE_MASK, special};
 
 /// What is under a name now, in full. `fresh` asks the server past this computer's cache.
 pub fn of(place: &Place, folder: &OwnedFd, name: &CStr, fresh: bool) -> Result<Meta, Failure> {
@@ -83,7 +81,7 @@ fn build(place: &Place, stat: &Statx, target: Option<&[u8]>, xattrs: Option<Xatt
         mtime: time(stat.stx_mtime),
         link_target: target.map(Arc::from),
         xattrs,
-        version: Token::new(stat, &place.fs.keeps, target).version(),
+        version: token::of(stat, &place.fs.keeps, target).version(),
         file_id: place.fs.keeps.ino.then(|| file_id(stat)),
     }
 }
@@ -107,14 +105,5 @@ pub fn token(place: &Place, folder: &OwnedFd, name: &CStr, stat: &Statx) -> Resu
     } else {
         None
     };
-    Ok(Token::new(stat, &place.fs.keeps, target.as_ref().map(|t| t.to_bytes())))
-}
-
-pub fn special(bits: u32) -> &'static str {
-    match bits {
-        0o010_000 => "a named pipe cannot be kept",
-        0o140_000 => "a socket cannot be kept",
-        0o020_000 | 0o060_000 => "a device cannot be kept",
-        _ => "this kind of file cannot be kept",
-    }
+    Ok(token::of(stat, &place.fs.keeps, target.as_ref().map(|t| t.to_bytes())))
 }

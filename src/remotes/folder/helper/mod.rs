@@ -46,8 +46,6 @@ use self::watch::Watch;
 use super::frame;
 use super::protocol::{Answer, Ask, Failure, Hello};
 
-pub use temp::may_hold_theirs;
-
 /// A job that stands still for so many ticks is stuck.
 const TICKS: u32 = 8;
 /// How soon a folder that is not used is let go, so that it can be unmounted.

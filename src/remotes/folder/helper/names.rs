@@ -12,10 +12,11 @@ use super::place::{self, Place, proc_path, stat_at};
 use super::token::Token;
 use super::{errno, guard, list, meta, temp, xattr};
 use crate::folder::protocol::{Failure, Lacking, WireMeta};
+use crate::kinds::MODE_MASK;
 
 pub fn create_folder(place: &Place, path: &LocPath, wanted: &WireMeta) -> Result<Meta, Failure> {
     let (folder, name) = place.parent(path)?;
-    let mode = Mode::from_raw_mode(wanted.mode & meta::MODE_MASK);
+    let mode = Mode::from_raw_mode(wanted.mode & MODE_MASK);
     match rustix::fs::mkdirat(&folder, &name, mode) {
         Err(Errno::EXIST) => return Err(guard::changed(place, &folder, &name)),
         other => other.map_err(errno::naming)?,

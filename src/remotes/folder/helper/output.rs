@@ -3,6 +3,7 @@
 use std::io;
 use std::sync::{Mutex, PoisonError};
 
+use super::pool::not_counted;
 use crate::folder::frame;
 use crate::folder::protocol::Answer;
 
@@ -20,7 +21,7 @@ impl Output {
     }
 
     pub fn send_with(&self, id: u64, answer: &Answer, payload: Vec<u8>) {
-        let sent = frame::encode(id, answer, payload).and_then(|frame| self.write(&frame));
+        let sent = frame::encode(id, answer, payload).and_then(|frame| not_counted(|| self.write(&frame)));
         if sent.is_err() {
             std::process::exit(0);
         }

@@ -60,6 +60,7 @@ pub fn run(place: &Place) -> Result<WireCapabilities, Failure> {
     let mut scratch = Scratch { folder: &root, names: Vec::new() };
     let mut found = WireCapabilities {
         exchange: false,
+        atomic_replace: true,
         file_ids: place.fs.keeps.ino,
         symlinks: false,
         hard_links: false,

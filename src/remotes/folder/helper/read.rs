@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use super::output::Output;
 use super::place::{Place, stat_fd};
 use super::pool::progress;
-use super::token::{Token, time};
+use super::token::{self, time};
 use super::{errno, guard};
 use crate::folder::protocol::{Answer, Failure, PIECE_BYTES};
 
@@ -37,7 +37,7 @@ pub fn read(place: &Place, output: &Output, id: u64, range: &Range<'_>) -> Resul
     })?;
     let check = || -> Result<Statx, Failure> {
         let stat = stat_fd(&fd).map_err(errno::failure)?;
-        if Token::new(&stat, &place.fs.keeps, None).version() == *range.version {
+        if token::of(&stat, &place.fs.keeps, None).version() == *range.version {
             Ok(stat)
         } else {
             Err(guard::changed(place, &folder, &name))

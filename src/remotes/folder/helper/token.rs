@@ -1,141 +1,37 @@
-//! What a version is made of here: the marks of a file that its file system keeps.
-//!
-//! Printable, as `f.i2a.s400.m17c0.c17c1`: kind, then inode, size, mtime, ctime, mode, target.
-//! For a folder the inode alone counts: nothing in its own times says that *it* changed.
+//! Versions of what this kernel shows: see [`Token`].
 
-use std::fmt::Write;
-
-use holdfast_engine::model::{Time, Version};
+use holdfast_engine::model::Time;
 use rustix::fs::{Statx, StatxTimestamp};
 
 use super::fstype::Keeps;
+use crate::token::{stamp, target};
+
+pub use crate::token::Token;
 
 const KIND_MASK: u32 = 0o170_000;
-
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Token {
-    kind: char,
-    ino: Option<u64>,
-    size: Option<u64>,
-    mtime: Option<u64>,
-    ctime: Option<u64>,
-    mode: Option<u64>,
-    /// A short hash of where a symbolic link leads.
-    target: Option<u64>,
-}
 
 pub fn time(t: StatxTimestamp) -> Time {
     Time::new(t.tv_sec, t.tv_nsec)
 }
 
-/// What is true of a file in steps of what its file system keeps; bits, as they are only compared.
-fn stamp(t: StatxTimestamp, keeps: &Keeps) -> u64 {
-    let step = i64::try_from(keeps.step.as_nanos()).unwrap_or(i64::MAX).max(1);
-    (time(t).0.div_euclid(step) * step) as u64
-}
-
-impl Token {
-    pub fn new(stat: &Statx, keeps: &Keeps, target: Option<&[u8]>) -> Token {
-        let mode = u32::from(stat.stx_mode);
-        let ino = keeps.ino.then_some(stat.stx_ino);
-        if mode & KIND_MASK == 0o040_000 {
-            return Token { kind: 'd', ino, ..Token::default() };
-        }
-        Token {
-            kind: match mode & KIND_MASK {
-                0o100_000 => 'f',
-                0o120_000 => 'l',
-                _ => 'o',
-            },
-            ino,
-            size: Some(stat.stx_size),
-            mtime: Some(stamp(stat.stx_mtime, keeps)),
-            ctime: keeps.ctime.then(|| stamp(stat.stx_ctime, keeps)),
-            mode: keeps.mode.then_some(u64::from(mode & 0o1777)),
-            target: target.map(|t| {
-                let [a, b, c, d, e, f, g, h, ..] = *blake3::hash(t).as_bytes();
-                u64::from_le_bytes([a, b, c, d, e, f, g, h])
-            }),
-        }
+/// The marks of what was looked at; `link` is where a symbolic link leads.
+pub fn of(stat: &Statx, keeps: &Keeps, link: Option<&[u8]>) -> Token {
+    let mode = u32::from(stat.stx_mode);
+    let ino = keeps.ino.then_some(stat.stx_ino);
+    if mode & KIND_MASK == 0o040_000 {
+        return Token { kind: 'd', ino, ..Token::default() };
     }
-
-    /// `None` where the version was not made here.
-    pub fn parse(version: &Version) -> Option<Token> {
-        let mut parts = std::str::from_utf8(&version.0).ok()?.split('.');
-        let kind = parts.next()?;
-        let mut token = Token { kind: kind.chars().next()?, ..Token::default() };
-        for part in parts {
-            let value = Some(u64::from_str_radix(part.get(1..)?, 16).ok()?);
-            match part.as_bytes().first()? {
-                b'i' => token.ino = value,
-                b's' => token.size = value,
-                b'm' => token.mtime = value,
-                b'c' => token.ctime = value,
-                b'p' => token.mode = value,
-                b't' => token.target = value,
-                _ => return None,
-            }
-        }
-        Some(token)
-    }
-
-    pub fn version(&self) -> Version {
-        let mut text = String::from(self.kind);
-        let fields = [
-            ('i', self.ino),
-            ('s', self.size),
-            ('m', self.mtime),
-            ('c', self.ctime),
-            ('p', self.mode),
-            ('t', self.target),
-        ];
-        for (letter, value) in fields {
-            if let Some(value) = value {
-                let _ = write!(text, ".{letter}{value:x}");
-            }
-        }
-        Version::new(text.as_bytes())
-    }
-
-    /// The same file with the same content, but for what a rename or link of ours changes in it.
-    pub fn same_but_ctime(&self, other: &Token) -> bool {
-        Token { ctime: None, ..self.clone() } == Token { ctime: None, ..other.clone() }
-    }
-
-    /// As [`same_but_ctime`](Token::same_but_ctime), where we also set mode or time ourselves.
-    pub fn same_file_and_size(&self, other: &Token) -> bool {
-        (self.kind, self.ino, self.size) == (other.kind, other.ino, other.size)
-    }
-
-    pub fn same_mtime(&self, other: &Token) -> bool {
-        self.mtime == other.mtime
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_version_comes_back_whole() {
-        let token = Token {
-            kind: 'f',
-            ino: Some(0x2a),
-            size: Some(0),
-            mtime: Some((-5i64) as u64),
-            ctime: Some(7),
-            mode: None,
-            target: None,
-        };
-        let version = token.version();
-        assert_eq!(version.to_text(), "f.i2a.s0.mfffffffffffffffb.c7");
-        assert_eq!(Token::parse(&version), Some(token));
-    }
-
-    #[test]
-    fn foreign_versions_are_no_tokens() {
-        for text in [&b""[..], b"f.x1", b"f.i", b"\xff", b"etag-1.2"] {
-            assert_eq!(Token::parse(&Version::new(text)), None, "{text:?}");
-        }
+    Token {
+        kind: match mode & KIND_MASK {
+            0o100_000 => 'f',
+            0o120_000 => 'l',
+            _ => 'o',
+        },
+        ino,
+        size: Some(stat.stx_size),
+        mtime: Some(stamp(time(stat.stx_mtime), keeps.step)),
+        ctime: keeps.ctime.then(|| stamp(time(stat.stx_ctime), keeps.step)),
+        mode: keeps.mode.then_some(u64::from(mode & 0o1777)),
+        target: link.map(target),
     }
 }

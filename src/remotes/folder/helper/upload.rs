@@ -14,9 +14,10 @@ use super::moves::{self, Refused, Replacement, Spot};
 use super::place::{self, Place, proc_path, stat_at, stat_fd};
 use super::pool::progress;
 use super::temp::{self, Holds};
-use super::token::Token;
+use super::token::{self, Token};
 use super::{errno, guard, meta, xattr};
 use crate::folder::protocol::{Failure, Upload as Request, WireMeta};
+use crate::kinds::MODE_MASK;
 
 /// One call writes so much: over a slow network each is to end well within the deadline.
 const LOCAL_STEP_BYTES: usize = 1 << 20;
@@ -132,7 +133,7 @@ impl Upload {
         }
         let stat = stat_fd(&old).map_err(errno::failure)?;
         self.end.store(stat.stx_size, Ordering::Relaxed);
-        if Token::new(&stat, &self.place.fs.keeps, None).version() != *version {
+        if token::of(&stat, &self.place.fs.keeps, None).version() != *version {
             return Err(guard::changed(&self.place, &self.folder, &self.name));
         }
         Ok(())
@@ -195,7 +196,7 @@ impl Upload {
 
     fn mine(&self) -> Result<Token, Failure> {
         let stat = stat_fd(&self.fd).map_err(errno::failure)?;
-        Ok(Token::new(&stat, &self.place.fs.keeps, None))
+        Ok(token::of(&stat, &self.place.fs.keeps, None))
     }
 
     /// Owner, group and access list of what is replaced, as far as we may give them. They do not
@@ -247,7 +248,7 @@ pub fn set_attributes(place: &Place, fd: &OwnedFd, meta: &WireMeta) -> Result<()
         Err(e) if kept => Err(errno::failure(e)),
         _ => Ok(()),
     };
-    let mode = Mode::from_raw_mode(meta.mode & meta::MODE_MASK);
+    let mode = Mode::from_raw_mode(meta.mode & MODE_MASK);
     wanted(rustix::fs::fchmod(fd, mode), Place::is(&place.modes))?;
     if let (Some(xattrs), true) = (&meta.xattrs, Place::is(&place.xattrs)) {
         xattr::write(&proc_path(fd), xattrs).map_err(errno::failure)?;

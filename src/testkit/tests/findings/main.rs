@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod decisions;
+mod fetching;
 mod observing;
 mod place;
 mod replaying;
+mod room;

@@ -14,11 +14,12 @@ use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::world::World;
 use holdfast_testkit::{FakeConnector, FakeServer, Life, Profile, SimDisk, SimWorld};
 
-const PROGRAM: Caller = Caller { uid: 1000, gid: 1000, pid: 1 };
+pub const PROGRAM: Caller = Caller { uid: 1000, gid: 1000, pid: 1 };
 
 pub struct Place {
     pub world: SimWorld,
     pub server: FakeServer,
+    pub disk: SimDisk<Arc<MemFiles>>,
     engine: Engine,
     _life: Life,
 }
@@ -41,19 +42,19 @@ impl Place {
         let world = SimWorld::new(seed);
         let server = FakeServer::new(&world, "nas", profile);
         prepare(&server);
-        let disk: SimDisk<()> = SimDisk::new();
+        let disk = SimDisk::with_files(Arc::new(MemFiles::new()));
         let (open, life) = (disk.open(), world.life());
         let parts = Parts {
             database: Box::new(open.database),
             journal: Box::new(open.journal),
-            files: Arc::new(MemFiles::new()),
+            files: disk.files.clone(),
             world: Arc::new(life.clone()),
             owner: (1000, 1000),
             background: false,
         };
         let connector = Arc::new(FakeConnector::new().with(&server));
         let engine = Engine::on(parts, Some((1000, 1000)), None, "abcdef01".into(), connector).unwrap();
-        let place = Place { world, server, engine, _life: life };
+        let place = Place { world, server, disk, engine, _life: life };
         place.world.run_until(place.handle().location_add("nas", "fake://nas")).unwrap();
         place.sync();
         place
@@ -74,6 +75,10 @@ impl Place {
 
     pub fn wait(&self, seconds: u64) {
         self.world.run_until(self.world.sleep(Duration::from_secs(seconds)));
+    }
+
+    pub fn pin(&self, path: &str) {
+        self.world.run_until(self.handle().pin(&target(path), true)).unwrap();
     }
 
     pub fn offline(&self) {

@@ -65,6 +65,10 @@ impl Batch {
         self.garbage.extend(garbage);
     }
 
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     fn take(&mut self) -> Batch {
         std::mem::replace(self, Batch::after(self.seq))
     }

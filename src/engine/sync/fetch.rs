@@ -292,6 +292,7 @@ impl Worker {
                     Ok::<_, StoreError>(())
                 })
                 .map_err(Failure::Store)?;
+            self.store.relieve().map_err(Failure::Store)?;
         }
         Ok(())
     }

@@ -1,5 +1,18 @@
-//! How fast it is, to look at: `cargo test -p holdfast-remotes -- --ignored --nocapture figures`.
-//! Prints, asserts nothing about time.
+//! How fast a folder is as a location: plain, and mounted from a server by sshfs.
+//!
+//! `cargo bench -p holdfast-remotes [-- plain | sshfs | million]`
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unused_imports,
+    reason = "a bench that fails ends; it borrows from the tests"
+)]
+
+#[path = "../tests/sshfs.rs"]
+mod sshfs;
+#[path = "../tests/support.rs"]
+mod support;
 
 use std::time::Instant;
 
@@ -8,7 +21,7 @@ use holdfast_engine::model::LocPath;
 use holdfast_remotes::conformance::{Bytes, Fixture, Subject, new_meta, path};
 use holdfast_remotes::folder::Pretend;
 
-use crate::support::Plain;
+use support::Plain;
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
     let start = Instant::now();
@@ -60,25 +73,27 @@ pub async fn all(s: &Subject) {
     timed("read 512 MiB, 4 ranges in flight", ranges).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_plain() {
-    let p = Plain::new(Pretend::default()).await;
-    all(p.subject()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_sshfs() {
-    if let Some(fixture) = crate::sshfs::fixture().await {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wants = |name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+    if wants("plain") {
+        println!("a plain folder");
+        all(Plain::new(Pretend::default()).await.subject()).await;
+    }
+    if wants("sshfs")
+        && let Some(fixture) = sshfs::fixture().await
+    {
+        println!("over sshfs");
         all(fixture.subject()).await;
+    }
+    if wants("million") {
+        million().await;
     }
 }
 
 /// Memory for a folder of a million names.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_million() {
+async fn million() {
     let p = Plain::new(Pretend::default()).await;
     let s = p.subject();
     for i in 0..1_000_000 {

@@ -1,6 +1,5 @@
 //! Attributes of nodes: read and set.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::model::{FileHandle, Kind, NodeId, Time};
@@ -187,7 +186,4 @@ pub(super) fn referenced(store: &Store, live: &Live) -> Attr {
     attr_of(store, live)
 }
 
-/// An empty list, shared.
-pub(crate) fn no_xattrs() -> crate::model::Xattrs {
-    Arc::new(Vec::new())
-}
+pub(crate) use crate::model::no_xattrs;

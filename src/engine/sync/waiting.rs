@@ -11,11 +11,10 @@ impl Worker {
     pub async fn finished(&self, round: u64) {
         loop {
             let progress = self.progress.listen();
-            if self.rounds.done.load(SeqCst) >= round
+            if self.rounds.sent.load(SeqCst) >= round
                 && self.idle_at.load(SeqCst) >= self.store.item_seq()
                 && !self.is_comparing()
             {
-                self.cut_short.store(false, SeqCst);
                 return;
             }
             progress.await;

@@ -45,8 +45,6 @@ pub struct Worker {
     pub(super) held_up: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
-    /// `sync` asked to send without waiting for quiet.
-    pub(super) cut_short: AtomicBool,
     /// What the brake stopped may go on, once.
     pub(super) confirmed: AtomicBool,
     /// The log was found to have nothing more to send, at this journal record.
@@ -73,6 +71,8 @@ pub(super) struct Rounds {
     pub asked: AtomicU64,
     pub begun: AtomicU64,
     pub done: AtomicU64,
+    /// After this one was done the log had nothing more to send.
+    pub sent: AtomicU64,
 }
 
 /// Why a record that was refused is not sent again yet.
@@ -155,7 +155,6 @@ impl Worker {
             closed: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
             rounds: Rounds::default(),
-            cut_short: AtomicBool::new(false),
             confirmed: AtomicBool::new(false),
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
@@ -229,9 +228,13 @@ impl Worker {
         self.kick();
     }
 
+    /// Somebody asked to send without waiting for quiet.
+    pub(super) fn is_cut_short(&self) -> bool {
+        self.rounds.asked.load(SeqCst) > self.rounds.sent.load(SeqCst)
+    }
+
     /// Look and send now, whatever the back-off. Returns the round to wait for.
     pub fn ask_round(&self) -> u64 {
-        self.cut_short.store(true, SeqCst);
         let round = self.rounds.asked.fetch_add(1, SeqCst) + 1;
         self.kick();
         round

@@ -61,6 +61,8 @@ impl Worker {
         let mut sends = FuturesUnordered::new();
         let mut looks = FuturesUnordered::new();
         let mut settled_at = 0;
+        // A folder is on its way: it changes the paths of all that lies in it, and goes alone.
+        let mut moving = None;
         // Something could not be settled yet: what it waits for may leave no record (a close).
         let mut held = false;
         loop {
@@ -70,6 +72,7 @@ impl Worker {
             let mut fetching = false;
             if !self.is_stopping() {
                 let seq = self.store.item_seq();
+                let round = self.rounds.done.load(SeqCst);
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
@@ -77,12 +80,15 @@ impl Worker {
                     }
                     settled_at = self.store.item_seq();
                 }
-                if sends.len() <= SENDS / 2 {
+                if sends.len() <= SENDS / 2 && moving.is_none() {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {
                         Ok(turn) => {
                             next = turn.next;
                             fetching = turn.fetching;
                             for handed in turn.handed {
+                                if self.moves_folder(handed.item, handed.step) {
+                                    moving = Some(handed.item);
+                                }
                                 let worker = self.clone();
                                 let flight = self.flights.lock().begin();
                                 sends.push(async move {
@@ -96,6 +102,7 @@ impl Worker {
                 }
                 if sends.is_empty() && looks.is_empty() && !fetching {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
+                    self.rounds.sent.fetch_max(round, SeqCst);
                     self.progress.notify(usize::MAX);
                 }
             } else if sends.is_empty() {
@@ -106,6 +113,7 @@ impl Worker {
             });
             futures::select_biased! {
                 (flight, handed, result) = sends.select_next_some() => {
+                    moving = moving.filter(|item| *item != handed.item);
                     let puzzle = self.answered(handed.item, handed.step, result);
                     self.flights.lock().end(flight);
                     self.progress.notify(usize::MAX);
@@ -125,7 +133,7 @@ impl Worker {
                 }
                 () = changed.fuse() => {
                     // A program that does much at once is not looked at for each thing it does.
-                    if sends.is_empty() && !self.cut_short.load(SeqCst) {
+                    if sends.is_empty() && !self.is_cut_short() {
                         self.world.sleep(GATHER_CHANGES).await;
                     }
                 }
@@ -137,21 +145,15 @@ impl Worker {
 
     /// Writes down what may be sent now; what is written down is on the disk when this returns.
     async fn hand_over_ready(&self, most: usize, alone: bool) -> Result<Turn, StoreError> {
-        let cut_short = self.cut_short.load(SeqCst);
+        let cut_short = self.is_cut_short();
         let mut plan =
             plan(&self.store, self.location, self.world.elapsed(), cut_short, most, &self.held_back.lock());
         let mut turn = Turn { next: plan.next, ..Turn::default() };
         for (id, content) in &plan.lacking {
             turn.fetching |= self.want_for(*id, *content)?;
         }
-        // A folder on its way changes the paths of all that lies in it: it goes alone.
         if let Some(at) = plan.ready.iter().position(|(id, step)| self.moves_folder(*id, *step)) {
-            if !alone {
-                plan.ready.retain(|(id, step)| !self.moves_folder(*id, *step));
-                plan.ready.clear();
-            } else {
-                plan.ready = vec![plan.ready[at]];
-            }
+            plan.ready = if alone { vec![plan.ready[at]] } else { Vec::new() };
         }
         let mut aside = None;
         if plan.ready.is_empty()

@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a program to measure with: a fault ends it")]
 
+mod convert;
 mod nodes;
 mod requests;
 

@@ -34,7 +34,7 @@ impl Fileops {
             self.set_size(node, size, caller.uid != 0, handle)?;
         }
         let owner_fixed = self.0.owner;
-        self.store().write(|tx| {
+        let record = |tx: &mut Tx<'_>| {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             if let Some((uid, gid)) = owner_fixed
                 && (set.uid.is_some_and(|u| u != uid) || set.gid.is_some_and(|g| g != gid))
@@ -70,7 +70,9 @@ impl Fileops {
             links.into_iter().for_each(|item| tx.relog(item));
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             Ok(attr_of(self.store(), live))
-        })
+        };
+        // What was cut off is cut off: that is told even where the disk became full meanwhile.
+        if set.size.is_some() { self.store().write_in_reserve(record) } else { self.store().write(record) }
     }
 
     pub fn readlink(&self, node: NodeId) -> Op<Vec<u8>> {

@@ -72,7 +72,10 @@ impl Fileops {
         } else {
             self.change(node, kill_suid, |content| content.truncate(size))?;
         }
-        if handle.is_none() { self.close_if_unopened(node) } else { Ok(()) }
+        if handle.is_none() {
+            self.close_if_unopened(node);
+        }
+        Ok(())
     }
 
     pub fn allocate(
@@ -154,12 +157,12 @@ impl Fileops {
             Err(error) => {
                 match fresh {
                     true => discard(self, content.id()),
-                    false => self.close_if_unopened(node)?,
+                    false => self.close_if_unopened(node),
                 }
                 return Err(from_content(error));
             }
         };
-        let recorded = self.store().write(|tx| {
+        let record = |tx: &mut Tx<'_>| {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             let set_ids = without_set_ids(live.row.mode) != live.row.mode;
             if let Some(expected) = instead_of {
@@ -190,7 +193,12 @@ impl Fileops {
             }
             record_write(tx, node);
             Ok(true)
-        });
+        };
+        let recorded = match fresh {
+            true => self.store().write(record),
+            // The bytes are changed: that they are is recorded even where the disk became full meanwhile.
+            false => self.store().write_in_reserve(record),
+        };
         match (&recorded, fresh) {
             (Ok(true), _) => {}
             (_, true) => discard(self, content.id()),
@@ -230,6 +238,14 @@ impl Fileops {
         };
         let contents = self.store().contents();
         let before = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+        if let Some(content) = before.as_ref().filter(|content| !content.is_whole())
+            && content.complete_if_all_here().map_err(from_content)?
+        {
+            self.store().write(|tx| {
+                tx.touch_content(content.id());
+                Ok::<_, OpError>(())
+            })?;
+        }
         if let Some(content) = &before
             && content.is_whole()
             && !content.is_sealed()

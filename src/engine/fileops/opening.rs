@@ -74,16 +74,17 @@ impl Fileops {
         self.store().flush().map_err(OpError::from)
     }
 
-    /// A change by path (`truncate`) has no close of its own to wait for.
-    pub(super) fn close_if_unopened(&self, node: NodeId) -> Op<()> {
+    /// A change by path (`truncate`) has no close of its own to wait for. What was done is done: a close
+    /// that cannot be recorded now is recorded later.
+    pub(super) fn close_if_unopened(&self, node: NodeId) {
         let closed = self.store().write_in_reserve(|tx| {
             close(tx, node);
-            Ok(())
+            Ok::<_, OpError>(())
         });
-        if closed.is_err() {
+        if let Err(error) = closed {
+            tracing::warn!(node = node.0, %error, "a close is recorded later");
             self.store().unrecorded.store(true, Relaxed);
         }
-        closed
     }
 }
 

@@ -188,7 +188,16 @@ impl Kernel {
     }
 
     pub async fn setattr(&self, node: NodeId, handle: Option<FileHandle>, set: &SetAttr) -> Op<Attr> {
-        let attr = self.ask(|| self.fs.setattr(node, handle, set)).await?;
+        let answer = self.ask(|| self.fs.setattr(node, handle, set)).await;
+        if matches!(answer, Err(OpError::Io)) {
+            // An engine that is killed gives no answer: the kernel asks its successor.
+            let mut caches = self.caches.lock();
+            caches.forget_attr(node);
+            if let Some(pages) = caches.pages(node) {
+                pages.truncate(0);
+            }
+        }
+        let attr = answer?;
         let mut caches = self.caches.lock();
         caches.note(&attr, 0);
         if let (Some(size), Some(pages)) = (set.size, caches.pages(node)) {

@@ -36,8 +36,12 @@ impl Content {
         if !offset.is_multiple_of(BLOCK) || range.end > state.size {
             return Err(ContentError::Misfit { content: self.id(), range });
         }
-        if state.whole || data.is_empty() {
+        if state.whole {
             return Ok(NOTHING);
+        }
+        if data.is_empty() {
+            let completed = self.complete_present(state)?;
+            return Ok(Filled { completed, ..NOTHING });
         }
         if state.size <= BLOCK { self.fill_small(state, data) } else { self.fill_blocks(state, range, data) }
     }
@@ -122,6 +126,23 @@ impl Content {
             .and_then(|()| map::write_sums(&self.store.handles, state.file, first, &sums));
         state.set_dirty();
         Ok(written?)
+    }
+
+    /// Blocks may all have come before a kill that let nobody note that they are all. Whether the content
+    /// has become whole by it.
+    pub fn complete_if_all_here(&self) -> Result<bool, ContentError> {
+        self.complete_present(self.state.upgradable_read())
+    }
+
+    fn complete_present(&self, state: RwLockUpgradableReadGuard<'_, State>) -> Result<bool, ContentError> {
+        if state.whole || state.size <= BLOCK {
+            return Ok(false);
+        }
+        let all_here = match self.blocks(&state)?.map(|blocks| &blocks.present) {
+            Some(Some(present)) => present.count() == map::count(state.size),
+            _ => false,
+        };
+        Ok(all_here && self.complete(state)?)
     }
 
     /// All blocks are here. Those of an earlier run are compared first: a crash may have left sums

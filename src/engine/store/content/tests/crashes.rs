@@ -27,6 +27,25 @@ fn a_sum_without_its_block_is_no_presence() {
     assert_eq!(read_all(&content).unwrap(), data);
 }
 
+/// Killed between the last block and its row: it is whole, and knows it once it is asked.
+#[test]
+fn what_came_whole_before_a_kill_is_whole() {
+    let (files, contents) = contents();
+    let data = bytes(3, 2 * BLOCK_LEN + 17);
+    let content = contents.expect(ContentId(1), 1, data.len() as u64);
+    let row = content.row();
+    assert!(content.fill(0, &data).unwrap().completed);
+    let digest = content.digest();
+
+    let contents = Contents::new(files, vec![row]);
+    let content = contents.get(ContentId(1)).unwrap();
+    assert!(!content.is_whole() && content.missing(0..u64::MAX).is_empty());
+    assert!(content.fill(0, &[]).unwrap().completed);
+    assert!(content.is_whole() && content.digest() == digest);
+    assert!(!content.complete_if_all_here().unwrap(), "it was before");
+    assert_eq!(read_all(&content).unwrap(), data);
+}
+
 #[test]
 fn verify_drops_what_a_crash_left() {
     let (files, contents) = contents();

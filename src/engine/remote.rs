@@ -13,9 +13,7 @@ use async_trait::async_trait;
 
 use crate::model::{Confidence, LocPath, Meta, Name, OfflineReason, Time, Version, Xattrs};
 
-/// How the names of files begin that are on a server only while something is written. The owner's
-/// id and a `-` follow, then whatever makes the name unique.
-pub const TEMP_PREFIX: &[u8] = b".holdfast-";
+pub use crate::model::TEMP_PREFIX;
 
 /// What a location can do and represent, known once it is connected.
 #[derive(Clone, PartialEq, Debug)]

@@ -296,10 +296,16 @@ impl Session {
         self.sync(code);
     }
 
+    /// Brings both sides together, however it ends.
+    #[track_caller]
+    pub fn try_sync(&self) -> Ran {
+        let hopeless = (limit() - Duration::from_secs(60)).as_secs().to_string();
+        self.ctl(&["sync", NAS, "--wait", "--timeout", &hopeless])
+    }
+
     #[track_caller]
     pub fn sync(&self, code: i32) {
-        let hopeless = (limit() - Duration::from_secs(60)).as_secs().to_string();
-        let ran = self.ctl(&["sync", NAS, "--wait", "--timeout", &hopeless]);
+        let ran = self.try_sync();
         if ran.code != code {
             let told = [
                 self.ctl(&["conflicts"]).text(),

@@ -90,8 +90,8 @@ impl Network {
         s.write_here("src/written-while-it-is-frozen", "frozen\n");
         s.shell("mv src/written-while-it-is-frozen src/moved-while-it-is-frozen").done();
         self.is_seen_to_be_gone(s);
-        self.sshd.thaw();
         let before = waiting();
+        self.sshd.thaw();
         s.ok(&["sync", "nas"]);
         until("it goes on", || waiting() < before);
 

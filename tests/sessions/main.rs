@@ -13,6 +13,7 @@ mod bad_input;
 mod big_folder;
 mod brake;
 mod conflicts;
+mod in_place;
 mod kill;
 mod main_job;
 mod saving;

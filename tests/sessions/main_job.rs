@@ -1,7 +1,7 @@
 //! The main job from end to end; every command of the contract once, its JSON key by key.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn from_the_first_pin_to_both_sides_the_same() {
     offline_work(&s);
     their_work(&s);
     s.ok(&["online", "nas"]);
-    let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).code(4);
+    let ran = s.try_sync().code(4);
     assert!(!ran.out.is_empty());
     s.must_conflict(&[("papers/plan.txt", "edit/edit"), ("papers/deep/notes.txt", "edit/edit")]);
     assert_eq!(s.read_here("papers/theirs.txt"), "theirs\n");
@@ -175,6 +175,21 @@ fn what_only_acts_says_so() {
     acted(&["location", "remove", "nas"]);
     assert_eq!(s.json(&["location", "list"]), Value::Array(vec![]));
     assert!(!s.mount().join("nas").exists());
+}
+
+#[test]
+fn what_is_open_for_writing_is_told_of_and_sent_later() {
+    let Some(s) = Session::pinned(&[("a", "a\n")]) else {
+        return;
+    };
+    let mut open = fs::File::options().append(true).open(s.here("a")).unwrap();
+    open.write_all(b"more\n").unwrap();
+    let told = s.ok(&["sync", "nas", "--wait"]);
+    assert!(told.contains("1 change in files that are still open for writing"), "{told}");
+    assert_eq!(s.read_there("a"), "a\n");
+    drop(open);
+    assert_eq!(s.ok(&["sync", "nas", "--wait"]), "Both sides are the same.\n");
+    assert_eq!(s.read_there("a"), "a\nmore\n");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Out;
-use crate::show::text::plain;
+use crate::show::text;
 
 pub async fn offline(engine: &dyn Commands, name: Option<&str>, out: Out) -> Ended {
     engine.offline(name).await?;
@@ -38,8 +38,16 @@ pub async fn sync(
     }
     match outcome? {
         SyncOutcome::Clean => {
-            let said = if wait { "Both sides are the same." } else { "" };
-            out.print(|| json!({ "ok": true, "outcome": "clean" }), || said.into())?;
+            let open = if wait && out == Out::Text { still_open(engine, name).await } else { 0 };
+            let said = match open {
+                _ if !wait => String::new(),
+                0 => "Both sides are the same.".into(),
+                changes => format!(
+                    "Both sides are the same, but for {} in files that are still open for writing.",
+                    text::count(changes, "change", "changes")
+                ),
+            };
+            out.print(|| json!({ "ok": true, "outcome": "clean" }), || said)?;
             Ok(Exit::Done)
         }
         SyncOutcome::NeedsPerson => {
@@ -60,18 +68,27 @@ pub async fn sync(
     }
 }
 
+/// The locations that are meant. A look that fails, or comes too late, only tells less.
+async fn meant(engine: &dyn Commands, name: Option<&str>) -> Vec<LocationStatus> {
+    let mut locations = engine.status().await.map(|status| status.locations).unwrap_or_default();
+    locations.retain(|location| name.is_none_or(|name| location.name == name));
+    locations
+}
+
+/// Changes that wait although all is done: no file is sent while a program writes into it.
+async fn still_open(engine: &dyn Commands, name: Option<&str>) -> u64 {
+    meant(engine, name).await.iter().map(|location| location.changes).sum()
+}
+
 /// Those that were meant, each with why.
 async fn offline_ones(engine: &dyn Commands, name: Option<&str>) -> String {
-    // A look that fails, or comes too late, only tells less.
-    let locations = engine.status().await.map(|status| status.locations).unwrap_or_default();
-    let meant = |location: &LocationStatus| {
-        matches!(location.link, Link::Offline(_)) && name.is_none_or(|name| name == location.name)
-    };
-    let told = |location: LocationStatus| match plain(&location.detail) {
+    let mut locations = meant(engine, name).await;
+    locations.retain(|location| matches!(location.link, Link::Offline(_)));
+    let told = |location: LocationStatus| match text::plain(&location.detail) {
         why if why.is_empty() => format!("{} is offline", location.name),
         why => format!("{} is offline: {why}", location.name),
     };
-    let told: Vec<String> = locations.into_iter().filter(meant).map(told).collect();
+    let told: Vec<String> = locations.into_iter().map(told).collect();
     if told.is_empty() { format!("{} is offline", name.unwrap_or("a location")) } else { told.join("; ") }
 }
 

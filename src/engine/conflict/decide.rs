@@ -292,8 +292,14 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
             }
         }
         Some(base) => {
-            let parent = revive_here(tx, base.parent.ok_or("it is the root")?)?;
-            let other = tx.tree().child(parent, base.name.as_bytes()).filter(|other| *other != id);
+            let place = match &old {
+                // It stepped aside there to let others pass: it stays where it is here.
+                Some(_) if base.name.is_temporary() => tx.tree().place(item, Side::Local),
+                _ => base.parent.map(|parent| (parent, base.name.clone())),
+            };
+            let (folder, name) = place.ok_or("it is the root")?;
+            let parent = revive_here(tx, folder)?;
+            let other = tx.tree().child(parent, name.as_bytes()).filter(|other| *other != id);
             if other.is_some() {
                 return Err("something else has its original name here".into());
             }
@@ -307,7 +313,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                 _ => new_node(tx, &base),
             };
             tx.edit_node(node, |row| row.mode = base.meta.mode);
-            let entry = Entry { parent, name: base.name.clone(), node };
+            let entry = Entry { parent, name: name.clone(), node };
             tx.edit_item(id, |item| item.entry = Some(entry));
             if let Some(old) = old {
                 tx.invalidate_entry(old.parent, &old.name);
@@ -316,7 +322,7 @@ fn keep_original(tx: &mut Tx<'_>, id: ItemId, keep_losers: bool) -> Result<(), S
                     crate::fileops::let_go(tx, old.node);
                 }
             }
-            tx.invalidate_entry(parent, &base.name);
+            tx.invalidate_entry(parent, &name);
             tx.invalidate_node(parent);
         }
     }

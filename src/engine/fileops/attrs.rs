@@ -71,8 +71,11 @@ impl Fileops {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             Ok(attr_of(self.store(), live))
         };
-        // What was cut off is cut off: that is told even where the disk became full meanwhile.
-        if set.size.is_some() { self.store().write_in_reserve(record) } else { self.store().write(record) }
+        match set.size {
+            // It has another size by now: the rest goes with that.
+            Some(_) => self.store().write_in_reserve(record),
+            None => self.store().write(record),
+        }
     }
 
     pub fn readlink(&self, node: NodeId) -> Op<Vec<u8>> {

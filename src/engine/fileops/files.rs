@@ -129,6 +129,15 @@ impl Fileops {
         kill_suid: bool,
         change: impl Fn(&Content) -> Result<bool, ContentError>,
     ) -> Op<()> {
+        self.with_room(|| self.try_change(node, kill_suid, &change))
+    }
+
+    fn try_change(
+        &self,
+        node: NodeId,
+        kill_suid: bool,
+        change: impl Fn(&Content) -> Result<bool, ContentError>,
+    ) -> Op<()> {
         self.refuse_views(node)?;
         self.store().room.admit()?;
         while !self.change_once(node, kill_suid, &change)? {}
@@ -257,9 +266,23 @@ impl Fileops {
             Some(content) => contents
                 .derive(content, id, file)
                 .map_err(|error| not_here(node, content, 0..content.size(), error))?,
-            None => contents.create(id, file).map_err(from_content)?,
+            None => self.create_content(node, id, file)?,
         };
         Ok(Writable { content, instead_of: Some(current) })
+    }
+
+    fn create_content(&self, node: NodeId, id: ContentId, file: u64) -> Op<Arc<Content>> {
+        let location = {
+            let tree = self.store().read();
+            let item = tree.node(node).and_then(|live| live.links.first()).and_then(|id| tree.item(*id));
+            item.map(|item| item.location)
+        };
+        let contents = self.store().contents();
+        match location {
+            Some(location) => contents.within(location).create(id, file),
+            None => contents.create(id, file),
+        }
+        .map_err(from_content)
     }
 
     /// Truncation to nothing: a new, empty content. What it replaces is kept until the last writer
@@ -276,7 +299,7 @@ impl Fileops {
                 return Err(OpError::Invalid);
             }
             let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
-            let fresh = self.store().contents().create(id, file).map_err(from_content)?;
+            let fresh = self.create_content(node, id, file)?;
             match self.set_empty(node, current, &fresh, kill_suid) {
                 Ok(true) => return Ok(()),
                 Ok(false) => discard(self, id),

@@ -52,6 +52,9 @@ pub fn is_lasting(node: NodeId) -> bool {
 #[async_trait]
 pub trait Provider: Send + Sync {
     async fn provide(&self, caller: Caller, need: &Need) -> Op<()>;
+
+    /// The disk is full: drops what may go and can be had again. Whether anything did.
+    fn make_room(&self) -> bool;
 }
 
 /// Cheap to clone; used by many threads at once.
@@ -83,6 +86,14 @@ impl Fileops {
         match self.0.provider.get() {
             Some(provider) => provider.provide(caller, need).await,
             None => Err(OpError::Unreachable),
+        }
+    }
+
+    /// Does what takes room; once more where the disk was full and something could go for it.
+    fn with_room<R>(&self, work: impl Fn() -> Op<R>) -> Op<R> {
+        match work() {
+            Err(OpError::NoSpace) if self.0.provider.get().is_some_and(|p| p.make_room()) => work(),
+            result => result,
         }
     }
 

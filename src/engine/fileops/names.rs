@@ -130,15 +130,27 @@ impl Fileops {
         name: &[u8],
         kind: Kind,
         mode: u32,
-        finish: impl FnOnce(&mut Node),
+        finish: impl Fn(&mut Node),
     ) -> Op<Attr> {
         self.refuse_views(parent)?;
         let name = new_name(name)?;
+        self.with_room(|| self.try_make(caller, parent, &name, kind, mode, &finish))
+    }
+
+    fn try_make(
+        &self,
+        caller: Caller,
+        parent: NodeId,
+        name: &Name,
+        kind: Kind,
+        mode: u32,
+        finish: impl Fn(&mut Node),
+    ) -> Op<Attr> {
         let owner = self.0.owner;
         self.store().write(|tx| {
             let folder = bind::folder(tx.tree(), parent)?;
             let live = tx.tree().node(parent).ok_or(OpError::Stale)?;
-            self.must_be_free(tx, parent, &name)?;
+            self.must_be_free(tx, parent, name)?;
             let (mut uid, mut gid) = owner.unwrap_or((caller.uid, caller.gid));
             let mut mode = mode & 0o7777;
             // Set-group-id folders hand their group down, and themselves to folders.
@@ -173,7 +185,7 @@ impl Fileops {
             };
             finish(&mut row);
             tx.put_node(row);
-            bind::bind_new(tx, folder, Entry { parent, name, node: id }, kind);
+            bind::bind_new(tx, folder, Entry { parent, name: name.clone(), node: id }, kind);
             super::attrs::note_change(tx, id);
             touch_folder(tx, parent, now);
             let live = tx.tree().node(id).ok_or(OpError::Stale)?;

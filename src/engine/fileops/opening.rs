@@ -24,7 +24,7 @@ impl Fileops {
         // A program that rewrites a file is not let begin where it could not go on: its old content
         // would be gone.
         if mode.write && mode.truncate {
-            self.store().room.admit_rewrite()?;
+            self.with_room(|| Ok(self.store().room.admit_rewrite()?))?;
         }
         // Counted first: what a truncation replaces is kept until this writer has closed the file.
         let handle = self.count_open(node, mode.write)?;
@@ -35,11 +35,22 @@ impl Fileops {
             self.release(node, handle);
             return Err(error);
         }
+        self.note_use(node);
         Ok(Opened { handle, keep_cache: true })
+    }
+
+    /// What was used longest ago is the first to go where room is needed.
+    fn note_use(&self, node: NodeId) {
+        let content = self.store().read().node(node).and_then(|live| live.row.content);
+        if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
+            let seconds = self.store().world().now().0 / 1_000_000_000;
+            content.use_at(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
+        }
     }
 
     /// The last descriptor of this open file is gone.
     pub fn release(&self, node: NodeId, handle: FileHandle) {
+        self.note_use(node);
         let Some(file) = self.0.handles.lock().remove_file(handle) else {
             return;
         };

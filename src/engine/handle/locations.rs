@@ -10,6 +10,7 @@ use crate::model::{
     ItemId, Kind, Link, LocationId, LocationReport, Meta, Name, Needs, NodeId, OfflineReason, State,
     SyncOutcome, Version, is_location_name,
 };
+use crate::pins::parse_size;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Entry, Item, Location};
 use crate::sync::{Worker, empty_item};
@@ -245,6 +246,12 @@ impl Handle {
             let ignored = Arc::new(build_ignored(value).map_err(|e| bad(&e))?);
             self.0.store.with_live(|tree| tree.set_ignored(id, ignored));
         }
+        if key == "limit" {
+            self.0.store.changed.notify(usize::MAX);
+            if let Ok(worker) = self.worker(id) {
+                worker.want_all_pinned();
+            }
+        }
         self.0.store.flushed().await?;
         Ok(())
     }
@@ -403,33 +410,9 @@ fn build_ignored(patterns: &str) -> Result<Gitignore, String> {
     builder.build().map_err(|e| e.to_string())
 }
 
-/// Bytes; `u64::MAX` for none.
-pub(super) fn parse_size(text: &str) -> Option<u64> {
-    if text == "none" {
-        return Some(u64::MAX);
-    }
-    let (digits, shift) = match text.char_indices().next_back()? {
-        (at, 'K' | 'k') => (&text[..at], 10),
-        (at, 'M') => (&text[..at], 20),
-        (at, 'G') => (&text[..at], 30),
-        (at, 'T') => (&text[..at], 40),
-        _ => (text, 0),
-    };
-    digits.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sizes() {
-        assert_eq!(parse_size("20G"), Some(20 << 30));
-        assert_eq!(parse_size("5"), Some(5));
-        assert_eq!(parse_size("none"), Some(u64::MAX));
-        assert_eq!(parse_size("G"), None);
-        assert_eq!(parse_size("99999999999T"), None);
-    }
 
     #[test]
     fn default_patterns() {

@@ -1,7 +1,10 @@
 //! Pin, unpin, evict.
 
-use crate::model::{ItemId, Kind, PinReport, Target};
-use crate::pins::{count, evict, path_of, pinned, set_pinned};
+use std::collections::BTreeSet;
+
+use crate::model::{ItemId, Kind, LocationId, PinReport, Side, Target};
+use crate::pins::{count, evict, limit_of, path_of, pinned, set_pinned};
+use crate::store::tree::Tree;
 
 use super::core::Handle;
 use super::{Answer, Error};
@@ -14,12 +17,13 @@ impl Handle {
         self.0.store.flushed().await?;
         let location = self.location_id(&path.location)?;
         let worker = self.worker(location)?;
-        let round = worker.ask_round();
+        let mut round = worker.ask_round();
         worker.want_all_pinned();
         if !wait {
             return Ok(());
         }
         let tries = worker.tries();
+        let mut looked_again = false;
         loop {
             let progress = worker.progress.listen();
             if !self.0.store.read().item(id).is_some_and(|i| i.pinned) {
@@ -45,12 +49,29 @@ impl Handle {
                      when it is back"
                 )));
             }
+            if worker.is_over_limit() && !complete {
+                return Err(Error::failed(format!(
+                    "{path} is pinned and does not fit into the limit of {0}; give it more with `location set {0} \
+                     limit SIZE`, or unpin something",
+                    path.location
+                )));
+            }
             if worker.is_held_up() {
                 return Err(Error::failed(format!(
                     "{path} is pinned, and the disk of the store is full; the rest is fetched when there is room"
                 )));
             }
-            if worker.fetch_failed() && !worker.is_fetching() {
+            let mut hopeless = worker.fetch_failed();
+            if worker.done_round() >= round && worker.is_online() {
+                // What cannot be listed is told of by a second look at the latest.
+                if !looked_again {
+                    looked_again = true;
+                    round = worker.ask_round();
+                    continue;
+                }
+                hopeless |= !self.problems(Some(path)).await?.is_empty();
+            }
+            if hopeless && !worker.is_fetching() {
                 return Err(Error::failed(format!(
                     "{path} is pinned, but some of it cannot be fetched; `problems` says what and why"
                 )));
@@ -86,6 +107,7 @@ impl Handle {
     pub(super) fn pin_states(&self) -> Vec<PinReport> {
         let tree = self.0.store.read();
         let mut reports = Vec::new();
+        let over = self.over_by_pins(&tree);
         for id in pinned(&tree) {
             let Some(item) = tree.item(id) else { continue };
             let Some(path) = path_of(&tree, id) else { continue };
@@ -100,6 +122,8 @@ impl Handle {
                 .and_then(|e| tree.node(e.node))
                 .is_some_and(|l| l.row.kind == Kind::Folder && !l.row.listed);
             total.unlisted += u64::from(unlisted && total.unlisted == 0);
+            let held_back = worker.as_ref().is_some_and(|w| w.is_over_limit() || w.is_held_up());
+            let over_limit = over.contains(&item.location) || held_back && !total.is_complete();
             let rate = worker.as_ref().map_or(0, |w| w.fetch_rate());
             reports.push(PinReport {
                 path,
@@ -108,11 +132,26 @@ impl Handle {
                 present_files: total.present_files,
                 present_bytes: total.present_bytes,
                 bytes_per_second: if fetching { rate } else { 0 },
-                state: total.state(online),
+                state: total.state(online, over_limit),
             });
         }
         reports.sort_by(|a, b| a.path.cmp(&b.path));
         reports
+    }
+
+    /// Locations of whose pins more is here than their limits allow.
+    fn over_by_pins(&self, tree: &Tree) -> BTreeSet<LocationId> {
+        let limited = tree.locations().filter_map(|live| Some((live.row.id, limit_of(&live.row)?)));
+        let outermost = |id: &ItemId| {
+            let parent = tree.item(*id).and_then(|item| tree.place(item, Side::Local));
+            parent.is_none_or(|(parent, _)| !tree.is_pinned(parent))
+        };
+        let over = limited.filter(|(location, limit)| {
+            let mine = |id: &ItemId| tree.item(*id).is_some_and(|item| item.location == *location);
+            let pins = pinned(tree).into_iter().filter(mine).filter(outermost);
+            pins.map(|id| count(&self.0.store, tree, id).present_bytes).sum::<u64>() > *limit
+        });
+        over.map(|(location, _)| location).collect()
     }
 
     /// Bytes freed.

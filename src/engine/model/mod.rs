@@ -10,7 +10,7 @@ mod state;
 mod time;
 
 pub use ids::{ConflictId, ContentId, FileHandle, HistoryId, ItemId, LocationId, NodeId, ProblemId, StashId};
-pub use name::{Name, NameError};
+pub use name::{Name, NameError, TEMP_PREFIX};
 pub use path::{LocPath, PathError, Target, is_location_name};
 pub use report::*;
 pub use state::{Confidence, Digest, Kind, Meta, State, Version, Xattrs, no_xattrs};

@@ -22,6 +22,10 @@ pub enum NameError {
     TooLong,
 }
 
+/// How the names of files begin that are on a server only while something is written. The owner's
+/// id and a `-` follow, then whatever makes the name unique.
+pub const TEMP_PREFIX: &[u8] = b".holdfast-";
+
 impl Name {
     pub const MAX_BYTES: usize = 255;
 
@@ -37,6 +41,11 @@ impl Name {
             _ if bytes.iter().any(|b| matches!(b, 0 | b'/')) => Err(NameError::Forbidden),
             _ => Ok(()),
         }
+    }
+
+    /// A place for a moment on a server ([`TEMP_PREFIX`]): nothing has it here.
+    pub fn is_temporary(&self) -> bool {
+        self.as_bytes().starts_with(TEMP_PREFIX)
     }
 
     pub fn as_bytes(&self) -> &[u8] {

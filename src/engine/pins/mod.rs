@@ -2,11 +2,15 @@
 //!
 //! A pin is a mark on an item; whatever lies in a pinned folder, now or later, is pinned with it.
 
+mod evict;
+mod limit;
+
+pub use evict::{evict, evict_oldest};
+pub use limit::{excess, fits, limit_of, parse_size};
+
 use crate::model::{ItemId, Kind, PinState, Side};
 use crate::store::Store;
-use crate::store::content::Content;
 use crate::store::persist::StoreError;
-use crate::store::rows::ServerSide;
 use crate::store::tree::Tree;
 
 /// Files and bytes of a pin, and how many of them are here.
@@ -25,11 +29,13 @@ impl Count {
         self.unlisted == 0 && self.files == self.present_files
     }
 
-    pub fn state(&self, online: bool) -> PinState {
-        match (self.is_complete(), online) {
-            (true, _) => PinState::Present,
-            (false, false) => PinState::Waiting,
-            (false, true) => PinState::Fetching,
+    /// `over_limit`: it does not fit into what its location may take, or into the disk.
+    pub fn state(&self, online: bool, over_limit: bool) -> PinState {
+        match (over_limit, self.is_complete(), online) {
+            (true, ..) => PinState::OverLimit,
+            (false, true, _) => PinState::Present,
+            (false, false, false) => PinState::Waiting,
+            (false, false, true) => PinState::Fetching,
         }
     }
 }
@@ -78,87 +84,6 @@ pub fn count(store: &Store, tree: &Tree, id: ItemId) -> Count {
 /// All pinned items of a store that are not inside another pinned one's own mark.
 pub fn pinned(tree: &Tree) -> Vec<ItemId> {
     tree.items().filter(|i| i.pinned).map(|i| i.id).collect()
-}
-
-/// Whether the content of an item may be dropped: neither pinned nor changed, and to be had again.
-fn is_evictable(tree: &Tree, id: ItemId) -> bool {
-    let Some(item) = tree.item(id) else { return false };
-    let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-    let Some(node) = node.filter(|n| n.row.kind == Kind::File && n.opens == 0) else {
-        return false;
-    };
-    item.pending.is_none()
-        && item.sending.is_none()
-        && item.conflict.is_none()
-        && item.server == ServerSide::AsBase
-        && node.row.content.is_some()
-        && item.base.as_deref().is_some_and(|b| b.content == node.row.content)
-        && !tree.is_pinned(id)
-}
-
-/// Drops what is under an item and may go. Bytes freed.
-pub fn evict(store: &Store, id: ItemId) -> Result<u64, StoreError> {
-    let mut evictable = Vec::new();
-    {
-        let tree = store.read();
-        let mut stack = vec![id];
-        while let Some(id) = stack.pop() {
-            let Some(entry) = tree.item(id).and_then(|i| i.entry.as_ref()) else {
-                continue;
-            };
-            let Some(live) = tree.node(entry.node) else {
-                continue;
-            };
-            stack.extend(live.children.values());
-            if is_evictable(&tree, id) {
-                evictable.push(id);
-            }
-        }
-    }
-    let mut bytes = 0;
-    for chunk in evictable.chunks(256) {
-        let mut freed = Vec::new();
-        store.write_in_reserve(|tx| {
-            for id in chunk {
-                // It may have been opened, changed or pinned since.
-                if !is_evictable(tx.tree(), *id) {
-                    continue;
-                }
-                let content = tx.tree().item(*id).and_then(|i| i.base.as_deref()).and_then(|b| b.content);
-                let Some(content) = content.and_then(|c| tx.content(c)) else {
-                    continue;
-                };
-                // The node and `base`; anything more (a version laid over it, a history) needs it.
-                if tx.tree().references(content.id()) != 2 || !is_fetched(&content) {
-                    continue;
-                }
-                let here = content.present_bytes();
-                let file = tx.new_id();
-                match content.evict(file) {
-                    Ok(old) => {
-                        bytes += here;
-                        freed.push(old);
-                        tx.touch_content(content.id());
-                        let node = tx.tree().item(*id).and_then(|i| i.entry.as_ref()).map(|e| e.node);
-                        if let Some(node) = node {
-                            tx.invalidate_node(node);
-                        }
-                    }
-                    Err(error) => tracing::warn!(item = id.0, %error, "a content cannot be dropped"),
-                }
-            }
-            Ok::<_, StoreError>(())
-        })?;
-        store.flush()?;
-        for old in freed {
-            store.contents().free(old)?;
-        }
-    }
-    Ok(bytes)
-}
-
-fn is_fetched(content: &Content) -> bool {
-    content.is_sealed() && content.over().is_none() && content.present_bytes() > 0
 }
 
 /// Pins or unpins. Unpinning lets room be made.

@@ -2,6 +2,7 @@
 
 use crate::model::{Kind, NodeId, Side, State};
 use crate::store::Tx;
+use crate::store::content::Content;
 use crate::store::pending::node_aspects;
 use crate::store::rows::{Aspects, Item, Node, ServerSide};
 use crate::store::tree::Tree;
@@ -113,6 +114,11 @@ pub(super) fn same(tx: &Tx<'_>, item: &Item, node: &Node, server: &State) -> Asp
     same
 }
 
+/// Its bytes are here, or were: then its digest is known.
+fn can_be_compared(content: &Content) -> bool {
+    content.is_whole() || content.digest().is_some()
+}
+
 /// Whether only a look at the bytes can tell if two contents are the same.
 pub(super) fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, server: Option<&State>) -> bool {
     let Some(server) = server.filter(|s| s.meta.kind == Kind::File) else {
@@ -126,7 +132,7 @@ pub(super) fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, ser
         let ours = node.and_then(|n| n.content);
         let before = base.and_then(|b| b.content);
         return [ours, before].into_iter().flatten().any(|id| {
-            let known = tx.content(id).filter(|c| id != theirs.id() && c.is_whole());
+            let known = tx.content(id).filter(|c| id != theirs.id() && can_be_compared(c));
             known.is_some_and(|c| {
                 c.size() == theirs.size()
                     && (!c.is_sealed() || (before == Some(id) && c.digest() == theirs.digest()))
@@ -146,7 +152,7 @@ pub(super) fn unsure(tx: &Tx<'_>, base: Option<&State>, node: Option<&Node>, ser
         b.meta.kind == Kind::File
             && b.content != server.content
             && b.meta.size == server.meta.size
-            && b.content.and_then(|id| tx.content(id)).is_some_and(|c| c.is_whole())
+            && b.content.and_then(|id| tx.content(id)).is_some_and(|c| can_be_compared(&c))
     });
     like_local || like_base
 }

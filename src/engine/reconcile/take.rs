@@ -1,6 +1,6 @@
 //! Taking over here what the server did.
 
-use crate::model::{ConflictKind, ItemId, Kind, Meta, NodeId, Side, State};
+use crate::model::{ConflictKind, ItemId, Kind, Meta, Name, NodeId, Side, State};
 use crate::store::Tx;
 use crate::store::rows::{Aspects, Entry, Node, ServerSide};
 use crate::store::tree::Tree;
@@ -55,10 +55,14 @@ pub(super) fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
     let Some(state) = tx.tree().item(id).and_then(|i| tx.tree().server_state(i)).cloned() else {
         return Settled::Done;
     };
+    let name = match Name::new(b"set aside") {
+        Ok(name) if state.name.is_temporary() => name,
+        _ => state.name.clone(),
+    };
     let Some(parent) = state.parent.and_then(|p| local_folder(tx.tree(), p)) else {
         return Settled::Later;
     };
-    if let Some(other) = tx.tree().child(parent, state.name.as_bytes()) {
+    if let Some(other) = tx.tree().child(parent, name.as_bytes()) {
         // It is to go, or waits for a decision: the name is not free yet.
         let goes = tx.tree().item(other).is_some_and(|o| o.server == ServerSide::Gone);
         if goes {
@@ -67,14 +71,14 @@ pub(super) fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         return take_name(tx, id, other);
     }
     let node = new_node(tx, &state);
-    let entry = Entry { parent, name: state.name.clone(), node };
+    let entry = Entry { parent, name: name.clone(), node };
     tx.edit_item(id, |item| {
         item.entry = Some(entry);
-        item.base = Some(Box::new(state.clone()));
+        item.base = Some(Box::new(state));
         item.server = ServerSide::AsBase;
         item.conflict = None;
     });
-    tx.invalidate_entry(parent, &state.name);
+    tx.invalidate_entry(parent, &name);
     tx.invalidate_node(parent);
     Settled::Done
 }
@@ -213,6 +217,10 @@ pub(super) fn take_place(tx: &mut Tx<'_>, id: ItemId) -> Placed {
     let Some(old) = item.entry.clone() else {
         return Placed::Done;
     };
+    // Where it stepped aside on the server to let others pass is no place to have it here.
+    if server.name.is_temporary() {
+        return Placed::Done;
+    }
     let Some(parent_item) = server.parent else {
         return Placed::Done;
     };

@@ -4,7 +4,7 @@
 //! Sparse and copied on write, so that a file of many gigabytes costs what was written to it.
 
 use std::any::Any;
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::OwnedFd;
@@ -13,6 +13,7 @@ use std::sync::{Arc, Weak};
 
 use parking_lot::{Mutex, RwLock};
 
+use super::content::RangeSet;
 use super::persist::{Files, StoreFile};
 
 const PAGE: u64 = 4096;
@@ -58,7 +59,7 @@ struct Image {
     len: u64,
     pages: BTreeMap<u64, Arc<[u8; PAGE as usize]>>,
     /// Pages that have their space and no data yet.
-    allocated: BTreeSet<u64>,
+    allocated: RangeSet,
 }
 
 impl MemFiles {
@@ -257,8 +258,8 @@ impl MemFile {
         }
         let pages = range.start / PAGE..range.end.div_ceil(PAGE);
         let image = self.image.read();
-        let there = image.pages.range(pages.clone()).count() + image.allocated.range(pages.clone()).count();
-        pages.end - pages.start - there as u64
+        let missing = image.allocated.pieces(pages).into_iter().filter(|(_, allocated)| !allocated);
+        missing.map(|(piece, _)| piece.end - piece.start - image.pages.range(piece).count() as u64).sum()
     }
 }
 
@@ -291,7 +292,10 @@ impl StoreFile for MemFile {
     fn allocate(&self, range: Range<u64>, keep_size: bool) -> io::Result<()> {
         self.change(self.new_pages(&range), |image| {
             let pages = range.start / PAGE..range.end.div_ceil(PAGE);
-            image.allocated.extend(pages.filter(|page| !image.pages.contains_key(page)));
+            image.allocated.insert(pages.clone());
+            for (page, _) in image.pages.range(pages) {
+                image.allocated.remove(*page..page + 1);
+            }
             if !keep_size {
                 image.len = image.len.max(range.end);
             }
@@ -326,7 +330,8 @@ impl StoreFile for MemFile {
 
 impl Image {
     fn disk_bytes(&self) -> u64 {
-        (self.pages.len() + self.allocated.len()) as u64 * PAGE
+        let allocated: u64 = self.allocated.as_slice().iter().map(|pages| pages.end - pages.start).sum();
+        (self.pages.len() as u64 + allocated) * PAGE
     }
 
     fn read(&self, offset: u64, buf: &mut [u8]) -> usize {
@@ -352,7 +357,7 @@ impl Image {
         while at < end {
             let start = at / PAGE * PAGE;
             let to = (start + PAGE).min(end);
-            self.allocated.remove(&(at / PAGE));
+            self.allocated.remove(at / PAGE..at / PAGE + 1);
             let page = self.pages.entry(at / PAGE).or_insert_with(|| Arc::new([0; PAGE as usize]));
             Arc::make_mut(page)[(at - start) as usize..(to - start) as usize]
                 .copy_from_slice(&data[(at - offset) as usize..(to - offset) as usize]);
@@ -366,7 +371,7 @@ impl Image {
     fn resize(&mut self, size: u64) {
         if size < self.len {
             self.punch(size..self.len.next_multiple_of(PAGE));
-            self.allocated.retain(|page| page * PAGE < size);
+            self.allocated.remove(size.div_ceil(PAGE)..u64::MAX);
         }
         self.len = size;
     }
@@ -375,7 +380,10 @@ impl Image {
         if range.is_empty() {
             return;
         }
-        self.allocated.retain(|page| page * PAGE < range.start || (page + 1) * PAGE > range.end);
+        let whole = range.start.div_ceil(PAGE)..range.end / PAGE;
+        if !whole.is_empty() {
+            self.allocated.remove(whole);
+        }
         let inside: Vec<u64> =
             self.pages.range(range.start / PAGE..range.end.div_ceil(PAGE)).map(|(page, _)| *page).collect();
         for page in inside {

@@ -5,6 +5,7 @@
 //! committer gathers records for some milliseconds and brings them into the database in one
 //! durable transaction, the contents they speak of first.
 
+mod chains;
 mod commit;
 pub mod content;
 pub mod files;
@@ -20,6 +21,7 @@ mod start;
 pub mod tree;
 mod tx;
 
+use std::collections::HashSet;
 use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -66,6 +68,8 @@ pub struct Shared {
     /// A close could not be recorded.
     pub(crate) unrecorded: AtomicBool,
     closed: AtomicBool,
+    /// Contents that could not take over what is under them.
+    failed_to_flatten: Mutex<HashSet<ContentId>>,
     journal: Mutex<Box<dyn Journal>>,
     /// Also for reading: `Database` is used by one at a time.
     database: Mutex<Box<dyn Database>>,
@@ -81,6 +85,8 @@ pub struct Shared {
     item_seq: AtomicU64,
     /// Something waits to be replayed, settled or fetched.
     pub(crate) changed: Event,
+    /// More of a location may be here than its limit says.
+    pub(crate) crowded: Event,
     invalidations: async_channel::Sender<Invalidation>,
     invalidated: async_channel::Receiver<Invalidation>,
 }
@@ -285,6 +291,9 @@ impl Store {
         self.closed.store(true, Relaxed);
         self.changed.notify(usize::MAX);
         let flushed = self.flush();
+        if let Err(error) = self.contents.note_used() {
+            tracing::debug!(%error, "what was used when is forgotten");
+        }
         self.committer.stop();
         flushed
     }

@@ -21,6 +21,8 @@ pub const RESERVE: u64 = 1 << 60;
 const MOST_BYTES: u64 = 8 << 20;
 const PART_OF_DISK: u64 = 32;
 
+/// With less than this nothing is tried again.
+const WORTH_BYTES: u64 = 1 << 20;
 /// With less than this no file is rewritten.
 const REWRITE_BYTES: u64 = 64 << 10;
 
@@ -54,6 +56,11 @@ impl Room {
             Ok((_, free, _)) if free < REWRITE_BYTES => Err(StoreError::Full),
             _ => Ok(()),
         }
+    }
+
+    /// Whether there is so much room that what a full disk ended is worth another try.
+    pub fn is_worth_a_try(&self) -> bool {
+        self.restore() && self.files.space().is_ok_and(|(_, free, _)| free >= WORTH_BYTES)
     }
 
     pub fn is_short(&self) -> bool {

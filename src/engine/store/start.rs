@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64};
 use event_listener::Event;
 use parking_lot::{Mutex, RwLock};
 
-use crate::model::ContentId;
+use crate::model::{ContentId, LocationId};
 
 use super::commit::{self, Batch, Committer};
 use super::content::{self, Contents};
@@ -40,7 +40,11 @@ impl Store {
         let rows = parts.database.load()?;
         // The mount's root is node 1; numbers handed out are above it.
         let next_id = rows.next_id.max(highest_id(&rows) + 1).max(2);
-        let contents = Contents::new(parts.files.clone(), rows.contents.clone());
+        let contents = {
+            let locations = locations_of_contents(&rows);
+            Contents::load(parts.files.clone(), rows.contents.clone(), |id| locations.get(&id).copied())
+        };
+        contents.recall_used();
         let tree = Tree::load(rows, parts.owner, parts.world.now());
         let (invalidations, invalidated) = async_channel::unbounded();
         let shared = Arc::new(Shared {
@@ -50,6 +54,7 @@ impl Store {
             room,
             unrecorded: AtomicBool::new(false),
             closed: AtomicBool::new(false),
+            failed_to_flatten: Mutex::default(),
             journal: Mutex::new(parts.journal),
             database: Mutex::new(parts.database),
             world: parts.world,
@@ -62,6 +67,7 @@ impl Store {
             made_durable: Event::new(),
             item_seq: AtomicU64::new(seq),
             changed: Event::new(),
+            crowded: Event::new(),
             invalidations,
             invalidated,
         });
@@ -122,6 +128,27 @@ fn sync_recovered(files: &dyn Files, known: &Rows, records: &[(u64, Vec<Delta>)]
     }
     files.sync(&open)?;
     Ok(())
+}
+
+/// Which location each content is of.
+fn locations_of_contents(rows: &Rows) -> HashMap<ContentId, LocationId> {
+    let nodes: HashMap<_, _> = rows.nodes.iter().map(|node| (node.id, node)).collect();
+    let mut locations = HashMap::with_capacity(rows.contents.len());
+    for item in &rows.items {
+        let node = item.entry.as_ref().and_then(|entry| nodes.get(&entry.node));
+        let of_node = node.into_iter().flat_map(|node| tree::contents_of_node(node));
+        locations.extend(tree::contents_of_item(item).chain(of_node).map(|id| (id, item.location)));
+    }
+    locations.extend(rows.stash.iter().filter_map(|stash| Some((stash.content?, stash.location))));
+    let mut over: Vec<_> = rows.contents.iter().filter_map(|row| Some((row.id, row.over?.content))).collect();
+    // What lies over another has a higher number.
+    over.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));
+    for (id, under) in over {
+        if let Some(location) = locations.get(&id).copied() {
+            locations.entry(under).or_insert(location);
+        }
+    }
+    locations
 }
 
 /// No number in any row is higher.

@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use crate::model::{ContentId, HistoryId, ItemId, LocationId, Name, NodeId, StashId, Time};
 
-use super::content::{Content, Contents};
+use super::content::{Content, Contents, Finished, Flattened, Freed};
 use super::pending;
+use super::persist::StoreError;
 use super::rows::{Aspects, Delta, Happened, History, Item, Location, Node, Pending, Stashed};
 use super::tree::{Tree, contents_of_before, contents_of_item, contents_of_node};
 use super::{Invalidation, Shared};
@@ -31,6 +32,7 @@ pub struct Tx<'a> {
     pub(super) invalidations: Vec<Invalidation>,
     pub(super) sync_contents: Vec<ContentId>,
     pub(super) garbage: Vec<ContentId>,
+    flattened: Vec<Finished>,
 }
 
 /// Rows that a part of a step changed, as they were before it.
@@ -58,6 +60,7 @@ impl<'a> Tx<'a> {
             invalidations: Vec::new(),
             sync_contents: Vec::new(),
             garbage: Vec::new(),
+            flattened: Vec::new(),
         }
     }
 
@@ -195,6 +198,18 @@ impl<'a> Tx<'a> {
         }
     }
 
+    /// A content takes over the file of the one under it, and that one's row goes.
+    pub fn flatten(&mut self, flattened: Flattened) -> Result<Freed, StoreError> {
+        let content = flattened.row.id;
+        let finished = self.shared.contents.finish(flattened)?;
+        self.touch_content(content);
+        self.touch_content(finished.gone());
+        self.tree.release(finished.gone());
+        let freed = finished.freed;
+        self.flattened.push(finished);
+        Ok(freed)
+    }
+
     /// This content is to be on the disk before the transaction is committed.
     pub fn sync_content(&mut self, id: ContentId) {
         self.sync_contents.push(id);
@@ -295,6 +310,7 @@ impl<'a> Tx<'a> {
                     invalidations,
                     sync_contents,
                     garbage,
+                    flattened,
                     ..
                 } = part;
                 // What was remembered first is how it was before the step.
@@ -309,6 +325,7 @@ impl<'a> Tx<'a> {
                 self.invalidations.extend(invalidations);
                 self.sync_contents.extend(sync_contents);
                 self.garbage.extend(garbage);
+                self.flattened.extend(flattened);
                 Ok((result, changed))
             }
             Err(error) => {
@@ -320,7 +337,11 @@ impl<'a> Tx<'a> {
 
     /// Puts everything back as it was.
     pub(super) fn roll_back(self) {
-        let Tx { tree, laid_over, items, nodes, locations, stash, history, .. } = self;
+        let Tx { tree, shared, laid_over, flattened, items, nodes, locations, stash, history, .. } = self;
+        for finished in flattened {
+            tree.retain(finished.gone());
+            shared.contents.take_back(finished);
+        }
         for under in laid_over {
             tree.release(under);
         }

@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use crate::model::{ContentId, ItemId, Kind, LocPath, Meta, Side, StashId, Version};
+use crate::pins::excess;
 use crate::remote::RemoteError;
 use crate::store::content::{BLOCK, Content, ContentError};
 use crate::store::persist::StoreError;
@@ -27,11 +28,13 @@ const BYTES_UNDER_WAY: u64 = 12 << 20;
 #[derive(Default)]
 pub struct Wanted {
     urgent: VecDeque<ItemId>,
-    pinned: BTreeSet<ItemId>,
+    pub(super) pinned: BTreeSet<ItemId>,
     failed: BTreeSet<ItemId>,
     /// Contents being read in the background: wanted again, they need not be read twice.
     reading: BTreeSet<ContentId>,
     pub under_way: usize,
+    /// What is pinned does not fit into the location's limit.
+    pub(super) over_limit: bool,
     /// Since the fetch began: when, and bytes.
     pub rate: Option<(std::time::Duration, u64)>,
 }
@@ -40,6 +43,13 @@ impl Wanted {
     pub fn is_empty(&self) -> bool {
         self.urgent.is_empty() && self.pinned.is_empty() && self.under_way == 0
     }
+}
+
+/// Why something is fetched.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Urgent,
+    Pinned,
 }
 
 /// Bytes to read: where from, and where to.
@@ -62,6 +72,10 @@ impl Worker {
 
     pub fn fetch_failed(&self) -> bool {
         !self.wanted.lock().failed.is_empty()
+    }
+
+    pub fn is_over_limit(&self) -> bool {
+        self.wanted.lock().over_limit
     }
 
     /// A conflict, a comparison or a record needs the server's content. Who asks again and again is not
@@ -120,6 +134,7 @@ impl Worker {
         };
         let mut wanted = self.wanted.lock();
         wanted.failed.clear();
+        wanted.over_limit &= !missing.is_empty();
         wanted.pinned = missing;
         drop(wanted);
         self.to_fetch.notify(usize::MAX);
@@ -143,22 +158,27 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
-        let mut bytes_under_way = 0;
         {
             // The loop before may have been dropped with reads under way.
             let mut wanted = self.wanted.lock();
             wanted.reading.clear();
             wanted.under_way = 0;
         }
+        // Bytes that are on their way here.
+        let mut coming = 0;
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
-            while reads.len() < READS && bytes_under_way < BYTES_UNDER_WAY && !self.is_stopping() {
+            while reads.len() < READS && coming < BYTES_UNDER_WAY && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
-                    let Some(id) = self.next_wanted() else { break };
+                    let Some((id, wish)) = self.next_wanted() else { break };
                     let Some(source) = self.server_source(id) else {
                         self.fetched(id);
                         continue;
                     };
+                    let missing = source.content.size() - source.content.present_bytes();
+                    if wish == Wish::Pinned && !self.has_room_for(coming + missing).await {
+                        continue;
+                    }
                     if !self.wanted.lock().reading.insert(source.content.id()) {
                         continue;
                     }
@@ -175,11 +195,11 @@ impl Worker {
                 };
                 self.wanted.lock().under_way += 1;
                 let worker = self.clone();
-                let bytes = range.end - range.start;
-                bytes_under_way += bytes;
+                let length = range.end - range.start;
+                coming += length;
                 reads.push(async move {
                     let result = worker.read_into(&source, range).await;
-                    (id, source, bytes, result)
+                    (id, source, length, result)
                 });
             }
             if reads.is_empty() && self.is_stopping() {
@@ -195,10 +215,10 @@ impl Worker {
                 done = reads.next() => done,
                 _ = woken.fuse() => continue,
             };
-            let Some((id, source, bytes, result)) = done else {
+            let Some((id, source, length, result)) = done else {
                 continue;
             };
-            bytes_under_way -= bytes;
+            coming -= length;
             {
                 let mut wanted = self.wanted.lock();
                 wanted.under_way -= 1;
@@ -215,6 +235,10 @@ impl Worker {
                 Err(Failure::Remote(error @ RemoteError::Gone { .. })) => {
                     self.wanted.lock().under_way = 0;
                     return End::Lost(error);
+                }
+                Err(Failure::Store(StoreError::Full)) if self.make_room().await => {
+                    ranges.retain(|(other, ..)| *other != id);
+                    self.want_again(id);
                 }
                 Err(Failure::Store(error)) => {
                     self.wanted.lock().under_way = 0;
@@ -242,9 +266,19 @@ impl Worker {
         }
     }
 
-    fn next_wanted(&self) -> Option<ItemId> {
+    fn want_again(&self, id: ItemId) {
+        let is_pinned = self.store.read().is_pinned(id);
         let mut wanted = self.wanted.lock();
-        let next = wanted.urgent.pop_front().or_else(|| wanted.pinned.pop_first());
+        match is_pinned {
+            true => _ = wanted.pinned.insert(id),
+            false => wanted.urgent.push_back(id),
+        }
+    }
+
+    fn next_wanted(&self) -> Option<(ItemId, Wish)> {
+        let mut wanted = self.wanted.lock();
+        let urgent = wanted.urgent.pop_front().map(|id| (id, Wish::Urgent));
+        let next = urgent.or_else(|| wanted.pinned.pop_first().map(|id| (id, Wish::Pinned)));
         if next.is_some() && wanted.rate.is_none() {
             wanted.rate = Some((self.world.elapsed(), 0));
         }
@@ -285,6 +319,9 @@ impl Worker {
         if let Some((_, bytes)) = &mut self.wanted.lock().rate {
             *bytes += filled.new_bytes;
         }
+        if filled.new_bytes > 0 && excess(&self.store, self.location) > 0 {
+            self.store.crowded.notify(usize::MAX);
+        }
         if filled.completed {
             self.store
                 .write(|tx| {
@@ -324,7 +361,7 @@ impl Worker {
             let name = tree.location(self.location).map(|l| l.row.name.clone()).unwrap_or_default();
             let target = crate::model::Target { location: name, path: path.clone() }.to_bytes();
             let (id, file) = (ContentId(self.store.new_id()), self.store.new_id());
-            (self.store.contents().expect(id, file, meta.size), target)
+            (self.store.contents().within(self.location).expect(id, file, meta.size), target)
         };
         let held = self.store.hold(content.id());
         let source = Source { path: path.clone(), version: meta.version.clone(), content: content.clone() };

@@ -40,12 +40,19 @@ pub struct Sync {
     world: Arc<dyn World>,
     owner: String,
     workers: Mutex<BTreeMap<LocationId, Arc<Worker>>>,
+    making_room: Mutex<()>,
 }
 
 impl Sync {
     /// `owner` goes into the temporary names on servers.
     pub fn new(store: Store, owner: String) -> Sync {
-        Sync { world: store.world().clone(), store, owner, workers: Mutex::default() }
+        Sync {
+            world: store.world().clone(),
+            store,
+            owner,
+            workers: Mutex::default(),
+            making_room: Mutex::default(),
+        }
     }
 
     /// Begins what goes on in the background for the store as a whole.

@@ -11,7 +11,9 @@ use crate::world::{on_world, timeout};
 
 use super::Sync;
 use super::fetch::{Failure, Source};
+use super::room::make_room;
 use super::worker::{End, Worker};
+use crate::store::persist::StoreError;
 
 /// A program waits this long for a fetch.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -25,6 +27,17 @@ enum OnMiss {
 
 #[async_trait]
 impl Provider for Sync {
+    fn make_room(&self) -> bool {
+        // One at a time: who comes second finds the room that the first one made.
+        match self.making_room.try_lock() {
+            Some(_one) => make_room(&self.store),
+            None => {
+                drop(self.making_room.lock());
+                true
+            }
+        }
+    }
+
     async fn provide(&self, _caller: Caller, need: &Need) -> Op<()> {
         let item = match need {
             Need::Listing(node) => self.item_of(*node),
@@ -86,7 +99,12 @@ async fn fetch(
         Source { path, version: state.meta.version.clone(), content }
     };
     let size = source.content.size();
-    match worker.read_all(&source, range.start.min(size)..range.end.min(size)).await {
+    let range = range.start.min(size)..range.end.min(size);
+    let mut read = worker.read_all(&source, range.clone()).await;
+    if matches!(read, Err(Failure::Store(StoreError::Full))) && worker.make_room().await {
+        read = worker.read_all(&source, range).await;
+    }
+    match read {
         Ok(()) => Ok(()),
         Err(Failure::Store(error)) => Err(error.into()),
         Err(Failure::Differs | Failure::Remote(crate::remote::RemoteError::Changed { .. })) => {

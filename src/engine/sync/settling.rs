@@ -89,9 +89,12 @@ impl Worker {
         };
         let same = candidates.into_iter().flatten().filter_map(|c| contents.get(c)).find(|content| {
             content.id() != theirs.id()
-                && content.is_whole()
                 && content.size() == theirs.size()
-                && content.seal().is_ok_and(|d| d == digest)
+                && match content.is_whole() {
+                    true => content.seal().is_ok_and(|d| d == digest),
+                    // It was here once, and has made room.
+                    false => content.digest() == Some(digest),
+                }
         });
         let settled = self.store.write(|tx| {
             // It may have been let go of since.

@@ -300,7 +300,7 @@ impl Worker {
         let mut pause = BACK_OFF.0;
         let mut asked = 0;
         while !self.closing.load(SeqCst) {
-            let woken = self.wake.listen();
+            let mut woken = self.wake.listen();
             if self.by_hand.load(SeqCst) {
                 self.set_link(Link::Offline(OfflineReason::ByHand), String::new());
                 woken.await;
@@ -314,6 +314,10 @@ impl Worker {
                         End::Asked => continue,
                         End::Lost(error) => error,
                         End::Store(error) => {
+                            // What woke the work that failed is no reason to try again at once. A
+                            // listener that is dropped hands on what it was told.
+                            drop(woken);
+                            woken = self.wake.listen();
                             tracing::error!(%error, "the store fails; the location waits");
                             RemoteError::Io(error.to_string())
                         }

@@ -1,5 +1,8 @@
 //! Nothing is changed unless it is what the caller thinks it is.
 
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+
 use holdfast_engine::model::{Time, Version};
 use holdfast_engine::remote::{RemoteError, SetMeta};
 
@@ -40,6 +43,21 @@ pub async fn replace_another_version(s: &Subject) {
     let foreign = Version::new(b"of another kind");
     assert_changed(s.remote.replace_file(&path("a"), &foreign, Bytes::arc(b"x"), &new_meta()).await);
     assert_theirs(s, "a");
+}
+
+/// A mode that somebody set leaves size and time as they were.
+pub async fn another_mode(s: &Subject) {
+    if !s.capabilities.modes {
+        eprintln!("SKIPPED: modes are not kept here");
+        return;
+    }
+    let old = s.create("a", b"ours").await.version;
+    std::fs::set_permissions(s.at("a"), Permissions::from_mode(0o600)).unwrap();
+    let set = SetMeta { mode: Some(0o755), ..SetMeta::default() };
+    assert_changed(s.remote.set_meta(&path("a"), Some(&old), &set).await);
+    assert_changed(s.remote.replace_file(&path("a"), &old, Bytes::arc(b"x"), &new_meta()).await);
+    assert_eq!(std::fs::metadata(s.at("a")).unwrap().mode() & 0o7777, 0o600);
+    assert_eq!(s.other_reads("a"), b"ours");
 }
 
 pub async fn remove_another_version(s: &Subject) {

@@ -139,7 +139,7 @@ macro_rules! conformance_tests {
                 sparse_files, only_changed_ranges, folders_come_and_go, moves, links, ends;
             guards: create_over_something, replace_another_version, remove_another_version,
                 rename_another_version_or_over_something, link_and_attributes_of_another_version,
-                read_another_version, what_is_not_there, folders_that_hold_something;
+                another_mode, read_another_version, what_is_not_there, folders_that_hold_something;
             names: any_bytes, many_names, temporary_names_are_hidden, leftovers_of_ours_only,
                 links_are_never_followed, special_files_are_refused, forbidden_folders_are_errors;
             attributes: modes_without_set_uid, times, extended, versions_tell_changes_apart,

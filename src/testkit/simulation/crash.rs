@@ -59,7 +59,7 @@ impl Scene {
         let expected = self.oracle.tree();
         let doubted: BTreeSet<LocPath> = std::mem::take(&mut self.doubted).into_iter().collect();
         let committed = self.machine.disk.committed();
-        let was_stale = self.stale;
+        let was_stale = self.stale || self.oracle.hazy;
         self.machine.restart(machine)?;
         self.program = Program::new(&self.machine.up.kernel);
         let tree = self.machine.tree();

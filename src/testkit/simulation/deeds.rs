@@ -115,6 +115,7 @@ impl Run {
                 scene.machine.world.trace(|| text);
                 scene.stale = true;
             }
+            Deed::Evict if self.plan.limited && self.rng.chance(500) => self.pin(scene),
             Deed::Evict => {
                 let handle = scene.machine.handle();
                 let freed = scene.machine.ask(LIMIT, handle.evict(&target(LocPath::root())));
@@ -122,6 +123,19 @@ impl Run {
             }
             Deed::Forget => scene.machine.up.kernel.drop_caches(),
         }
+    }
+
+    /// Pins the whole location, or no longer.
+    fn pin(&mut self, scene: &mut Scene) {
+        let handle = scene.machine.handle();
+        let all = target(LocPath::root());
+        let is_pinned = handle.store().read().items().any(|item| item.pinned);
+        let done = match is_pinned {
+            true => scene.machine.ask(LIMIT, handle.unpin(&all)),
+            false => scene.machine.ask(LIMIT, handle.pin(&all, self.rng.chance(500))),
+        };
+        let text = format!("pinned {}: {:?}", !is_pinned, done.map(|d| d.map_err(|e| e.to_string())));
+        scene.machine.world.trace(|| text);
     }
 
     fn time(&mut self, scene: &mut Scene, time: Duration) {

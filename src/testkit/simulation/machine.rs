@@ -62,6 +62,13 @@ impl Machine {
         world
             .run_until(engine.handle.pin(&all, true))
             .map_err(|e| format!("the location cannot be pinned: {e}"))?;
+        if plan.limited {
+            let limited = world.run_until(async {
+                engine.handle.location_set(LOCATION, "limit", "8K").await?;
+                engine.handle.unpin(&all).await
+            });
+            limited.map_err(|e| format!("the location cannot be limited: {e}"))?;
+        }
         let up = Up::new(life, engine)?;
         Ok(Machine { world, server, disk, connector, planted, up, kills: 0 })
     }

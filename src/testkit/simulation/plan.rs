@@ -21,6 +21,8 @@ pub struct Plan {
     /// The second user gets in between look and swap.
     pub races: bool,
     pub first_files: u64,
+    /// Not pinned, and with a limit on what may be here.
+    pub limited: bool,
 }
 
 impl Plan {
@@ -44,6 +46,7 @@ impl Plan {
             races: !lone && half() && half(),
             steps: 20 + rng.below(40) as u32,
             first_files: rng.below(7),
+            limited: rng.chance(200),
         }
     }
 
@@ -57,6 +60,7 @@ impl Plan {
             (self.crashes, "crashes"),
             (self.full_disk, "full disk"),
             (self.races, "races"),
+            (self.limited, "limited"),
         ] {
             if is {
                 words.push(word);

@@ -159,7 +159,7 @@ fn what_the_server_forbids_is_a_problem_and_not_a_deletion() {
     mode("closed", 0o000);
     s.write_here("open/a", "changed\n");
     s.ok(&["online"]);
-    s.ctl(&["sync", "nas", "--wait", "--timeout", "50"]).code(4);
+    s.sync(4);
     assert_eq!(s.read_here("closed/b"), "b\n");
     assert_eq!(s.read_there("open/a"), "changed\n");
     let problems = s.json(&["problems"]);

@@ -66,7 +66,7 @@ fn killed_while_writing(seed: u64, online: bool) -> Option<()> {
 /// No conflict with oneself; a write cut off in the middle asks, and is accepted.
 #[track_caller]
 fn end_clean(s: &Session, seed: u64) {
-    let ran = s.ctl(&["sync", "--wait", "--timeout", "50"]);
+    let ran = s.try_sync();
     if ran.code == 4 {
         let problems = s.json(&["problems"]);
         for problem in problems.as_array().expect("an array") {

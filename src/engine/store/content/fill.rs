@@ -2,11 +2,12 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
+use super::flags::Flag;
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::Halt;
 use super::state::{Content, State};
@@ -65,8 +66,9 @@ impl Content {
         let new_bytes = state.size;
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.whole = true;
+        self.count(0, new_bytes);
         state.digest = Some(digest);
-        state.checked.store(true, Ordering::Release);
+        state.flags.set(Flag::Checked, true);
         Ok(Filled { new_bytes, completed: true })
     }
 
@@ -102,6 +104,7 @@ impl Content {
                 blocks.checked.set(block);
                 present.set(block);
             }
+            self.count(0, bytes.end - bytes.start);
             new_bytes += bytes.end - bytes.start;
             run.start = run.end;
         }
@@ -180,8 +183,10 @@ impl Content {
             (0..map::count(state.size)).for_each(|block| after.checked.set(block));
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         state.large.get_or_insert_default().blocks = OnceLock::from(after);
         if differs {
+            self.count(before, own_bytes(&state));
             return Err(ContentError::Differs { content: self.id() });
         }
         state.whole = true;

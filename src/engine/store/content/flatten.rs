@@ -12,7 +12,9 @@ use std::sync::Arc;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering;
 
+use super::account::own_bytes;
 use super::contents::{Contents, Freed};
+use super::flags::Flag;
 use super::map::{self, MAP, Sum};
 use super::overlay::Overlay;
 use super::state::{Content, Large, State};
@@ -32,10 +34,27 @@ pub struct Flattened {
     from: u64,
 }
 
+/// A content that reads from the file of what was under it.
+#[must_use = "`freed` is to be freed once the row is committed"]
+pub struct Finished {
+    pub freed: Freed,
+    content: ContentId,
+    under: Arc<Content>,
+    was: Option<Box<Large>>,
+}
+
+impl Finished {
+    /// What was under it.
+    pub fn gone(&self) -> ContentId {
+        self.under.id()
+    }
+}
+
 impl Contents {
     /// First half: copies down, synced. `None` where there is nothing to do: the content is not
-    /// sealed, lies over none, or another one lies over the same. Nobody may read the content under
-    /// it by itself any more. Between this and [`finish`](Self::finish) it must not be evicted.
+    /// sealed, lies over none, another one lies over the same, or somebody holds a descriptor of that.
+    /// Nobody may read the content under it by itself any more. Between this and
+    /// [`finish`](Self::finish) it must not be evicted.
     pub fn flatten(&self, id: ContentId) -> Result<Option<Flattened>, ContentError> {
         let Some(content) = self.get(id) else {
             return Ok(None);
@@ -43,30 +62,60 @@ impl Contents {
         let Some(under) = content.under() else {
             return Ok(None);
         };
-        if self.all().iter().any(|other| other.id() != id && other.over() == Some(under.id())) {
+        let lies_over_it = |other: &ContentId| {
+            *other != id && self.get(*other).and_then(|other| other.over()) == Some(under.id())
+        };
+        if self.laid_over().iter().any(lies_over_it) || under.state.read().flags.is(Flag::HandedOut) {
             return Ok(None);
         }
         content.copy_down(&under)
     }
 
-    /// Second half, after the commit of the row: reads go to the one file. The file that is no longer
-    /// needed may go at once.
-    pub fn finish(&self, flattened: Flattened) -> io::Result<Freed> {
+    /// Second half: reads go to the one file. From here on the row is the new one; the file that is no
+    /// longer needed may go once it is committed.
+    pub fn finish(&self, flattened: Flattened) -> io::Result<Finished> {
         let Flattened { row, gone, from } = flattened;
         let content = self.get(row.id).ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
         let mut state = content.state.write();
-        if state.file != from {
-            return Err(io::Error::other("the content was changed while it was flattened"));
-        }
         let under = state.overlay().and_then(|overlay| overlay.under.clone());
-        let below = under.and_then(|under| under.under());
+        let under = under.filter(|under| state.file == from && under.id() == gone);
+        let Some(under) = under else {
+            return Err(io::Error::other("the content was changed while it was flattened"));
+        };
+        let before = own_bytes(&state) + under.own_bytes();
+        let below = under.under();
         let overlay = row.over.map(|over| Overlay::load(over, below, RangeSet::from_ranges(row.changed)));
         state.file = row.file;
-        state.large = Some(Box::new(Large { overlay, blocks: OnceLock::new() }));
-        state.checked.store(false, Ordering::Release);
+        let large = Large { overlay, blocks: OnceLock::new() };
+        let was = state.large.replace(Box::new(large));
+        state.flags.set(Flag::Checked, false);
+        content.count(before, own_bytes(&state));
         drop(state);
         self.shared.all.write().remove(&gone);
-        Ok(Freed(from))
+        let mut laid_over = self.shared.laid_over.lock();
+        laid_over.remove(&gone);
+        if row.over.is_none() {
+            laid_over.remove(&row.id);
+        }
+        Ok(Finished { freed: Freed(from), content: row.id, under, was })
+    }
+
+    /// The row could not be written down: as before [`finish`](Self::finish).
+    pub(in crate::store) fn take_back(&self, finished: Finished) {
+        let Finished { freed, content, under, was } = finished;
+        let (gone, under_bytes) = (under.id(), under.own_bytes());
+        let mut laid_over = self.shared.laid_over.lock();
+        laid_over.insert(content);
+        laid_over.extend(under.over().map(|_| gone));
+        drop(laid_over);
+        self.shared.all.write().insert(gone, under);
+        if let Some(content) = self.get(content) {
+            let mut state = content.state.write();
+            let before = own_bytes(&state);
+            state.file = freed.0;
+            state.large = was;
+            content.count(before, own_bytes(&state) + under_bytes);
+        }
     }
 }
 

@@ -27,9 +27,11 @@
 //!
 //! This module never decides what is kept, never reaches for a server and never waits for a network.
 
+mod account;
 mod contents;
 mod error;
 mod fill;
+mod flags;
 mod flatten;
 mod handles;
 mod holes;
@@ -47,7 +49,7 @@ mod write;
 pub use contents::{Contents, Freed};
 pub use error::ContentError;
 pub use fill::Filled;
-pub use flatten::Flattened;
+pub use flatten::{Finished, Flattened};
 pub use map::MAP;
 pub use ranges::RangeSet;
 pub use state::Content;

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::flags::Flag;
 use super::map::{self, ABSENT, Sum, bytes_of};
 use super::overlay::Part;
 use super::state::{Content, State};
@@ -100,7 +101,7 @@ impl Content {
             Some(blocks) => {
                 blocks.checked.get(block) || blocks.taken.load(std::sync::atomic::Ordering::Acquire)
             }
-            None => state.checked.load(std::sync::atomic::Ordering::Acquire),
+            None => state.flags.is(Flag::Checked),
         })
     }
 
@@ -113,11 +114,12 @@ impl Content {
                 if right {
                     blocks.checked.set(block);
                 }
-                right
+                // Its file may have been taken over since it was read.
+                right || blocks.taken.load(std::sync::atomic::Ordering::Acquire)
             }
             None => {
                 let right = state.digest == Some(Digest::of(data));
-                state.checked.store(right, std::sync::atomic::Ordering::Release);
+                state.flags.set(Flag::Checked, right);
                 right
             }
         };
@@ -160,6 +162,7 @@ impl Content {
             map::write_sums(&self.store.handles, state.file, block, &[ABSENT])?;
             blocks.checked.clear(block);
             present.clear(block);
+            self.count(bytes.end - bytes.start, 0);
             state.set_dirty();
         }
         Ok(())

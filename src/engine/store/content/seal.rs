@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::flags::Flag;
 use super::map::{self, ABSENT, Blocks, Sum, bytes_of};
 use super::read::{Halt, inherit};
 use super::state::{Content, State};
@@ -15,13 +16,15 @@ impl Content {
     /// From now on it is never written again. Takes as long as reading all of it, or of an overlay
     /// the blocks it has changed; writes wait, reads do not. `NotHere` for what is not whole.
     pub fn seal(&self) -> Result<Digest, ContentError> {
+        // Who changes the file under a sealed one meanwhile holds nobody up.
+        if self.is_sealed() {
+            let state = self.state.read();
+            self.require(&state, 0..state.size)?;
+            return state.digest.ok_or(ContentError::Corrupt { content: self.id(), offset: 0 });
+        }
         let state = self.state.upgradable_read();
         if state.sealed {
-            self.require(&state, 0..state.size)?;
-            if let Some(digest) = state.digest {
-                return Ok(digest);
-            }
-            return Err(ContentError::Corrupt { content: self.id(), offset: 0 });
+            return state.digest.ok_or(ContentError::Corrupt { content: self.id(), offset: 0 });
         }
         self.trim_in(&state)?;
         let (digest, blocks) = match state.size > BLOCK {
@@ -36,7 +39,7 @@ impl Content {
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.sealed = true;
         state.digest = Some(digest);
-        state.checked.store(true, Ordering::Release);
+        state.flags.set(Flag::Checked, true);
         if let Some(blocks) = blocks {
             state.large.get_or_insert_default().blocks = OnceLock::from(blocks);
         }

@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
 use super::ContentError;
+use super::flags::Flag;
 use super::overlay::Part;
 use super::state::{Content, State};
 use crate::model::ContentId;
@@ -32,6 +33,7 @@ impl Content {
         if state.overlay().is_none()
             && let Some(file) = self.store.handles.find(state.file)?
         {
+            state.flags.set(Flag::HandedOut, true);
             return Ok(file.descriptor()?);
         }
         self.store.passing_copy(|file| {

@@ -6,12 +6,14 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use parking_lot::RwLock;
 
+use super::account::{own_bytes, present_bytes};
 use super::contents::{Freed, Store};
+use super::flags::{Flag, Flags};
 use super::map::{self, Blocks, MAP};
 use super::overlay::Overlay;
 use super::{BLOCK, ContentError};
@@ -33,17 +35,14 @@ pub(super) struct State {
     pub digest: Option<Digest>,
     pub whole: bool,
     pub sealed: bool,
-    /// The file may be longer than `size`, with bytes that are no longer part of the content.
-    pub tail: AtomicBool,
+    pub flags: Flags,
+    /// See `account`.
+    pub used: AtomicU32,
     /// Written to since the last sync, or not known.
     /// Counts changes; what is synced is dirty again with the next one.
     pub changes: AtomicU32,
-    /// It may have holes, or more space than its size: written with a gap, or not known.
-    pub uneven: AtomicBool,
     /// `changes` as the last sync that succeeded found it.
     pub synced: AtomicU32,
-    /// One block at most: it matched its digest in this run.
-    pub checked: AtomicBool,
     pub large: Option<Box<Large>>,
 }
 
@@ -58,27 +57,27 @@ impl State {
     /// As a row has it. What is not whole is never written to, whatever the row says.
     pub fn load(file: u64, size: u64, whole: bool, sealed: bool, digest: Option<Digest>) -> State {
         let sealed = sealed || !whole;
+        let flags = Flags::default();
+        flags.set(Flag::Tail, !sealed);
+        flags.set(Flag::Uneven, !sealed);
         State {
             file,
             size,
             digest,
             whole,
             sealed,
-            tail: AtomicBool::new(!sealed),
-            uneven: AtomicBool::new(!sealed),
+            flags,
+            used: AtomicU32::new(0),
             changes: AtomicU32::new(1),
             synced: AtomicU32::new(0),
-            checked: AtomicBool::new(false),
             large: (sealed && size > BLOCK).then(Box::default),
         }
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State {
-            tail: AtomicBool::new(false),
-            uneven: AtomicBool::new(size > 0),
-            ..State::load(file, size, true, false, None)
-        }
+        let flags = Flags::default();
+        flags.set(Flag::Uneven, size > 0);
+        State { flags, ..State::load(file, size, true, false, None) }
     }
 
     /// Its file, and the map where there may be one.
@@ -106,7 +105,9 @@ impl Content {
     }
 
     pub(super) fn set_overlay(&self, overlay: Overlay) {
-        self.state.write().large.get_or_insert_default().overlay = Some(overlay);
+        let mut state = self.state.write();
+        state.flags.set(Flag::Uneven, true);
+        state.large.get_or_insert_default().overlay = Some(overlay);
     }
 
     /// As it is now, for the journal.
@@ -196,7 +197,7 @@ impl Content {
     pub fn disk_bytes(&self) -> io::Result<u64> {
         let files = {
             let state = self.state.read();
-            if !state.sealed && state.overlay().is_none() && !state.uneven.load(Ordering::Acquire) {
+            if !state.sealed && state.overlay().is_none() && !state.flags.is(Flag::Uneven) {
                 return Ok(state.size);
             }
             state.files()
@@ -220,6 +221,7 @@ impl Content {
         }
         let freed = Freed(state.file);
         let empty = state.size == 0;
+        self.count(own_bytes(&state), 0);
         *state = State::load(file, state.size, empty, true, state.digest);
         Ok(freed)
     }
@@ -237,7 +239,13 @@ impl Content {
         }
         let blocks = Blocks::load(&self.store.handles, self.id.0, state.file, state.size, state.whole)?;
         // Another thread may have been first; what it has may already know more.
-        Ok(Some(large.blocks.get_or_init(|| blocks)))
+        let known = large.blocks.get_or_init(|| {
+            if !state.whole {
+                self.count(0, present_bytes(&blocks, state.size));
+            }
+            blocks
+        });
+        Ok(Some(known))
     }
 
     pub(super) fn is_dirty(&self) -> bool {

@@ -2,10 +2,11 @@
 
 use std::io;
 use std::ops::Range;
-use std::sync::atomic::Ordering;
 
 use parking_lot::RwLockUpgradableReadGuard;
 
+use super::account::own_bytes;
+use super::flags::Flag;
 use super::overlay::{MANY_RANGES, Overlay};
 use super::state::{Content, State};
 use super::{BLOCK, COPIED_WHOLE, ContentError};
@@ -29,23 +30,25 @@ impl Content {
             None => range.clone(),
         };
         if offset > state.size {
-            state.uneven.store(true, Ordering::Release);
+            state.flags.set(Flag::Uneven, true);
         }
         let written = file.write_at(offset, data);
         state.set_dirty();
         if let Err(error) = written {
-            state.tail.store(true, Ordering::Release);
-            state.uneven.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
+            state.flags.set(Flag::Uneven, true);
             return Err(error.into());
         }
         let grows = range.end > state.size;
         let news = state.overlay().is_some_and(|overlay| !overlay.changed.contains_all(&own));
         if grows || news {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
             state.size = state.size.max(range.end);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.changed.insert(own);
             }
+            self.count(before, own_bytes(&state));
         }
         Ok(grows || news)
     }
@@ -60,7 +63,7 @@ impl Content {
         if size == state.size {
             return Ok(false);
         }
-        state.uneven.store(true, Ordering::Release);
+        state.flags.set(Flag::Uneven, true);
         if size > state.size {
             self.trim_in(&state)?;
             if state.overlay().is_none() {
@@ -68,14 +71,16 @@ impl Content {
             }
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if size < state.size {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             if let Some(overlay) = state.overlay_mut() {
                 overlay.limit = overlay.limit.min(size);
                 overlay.changed.remove(size..u64::MAX);
             }
         }
         state.size = size;
+        self.count(before, own_bytes(&state));
         state.set_dirty();
         Ok(true)
     }
@@ -90,7 +95,7 @@ impl Content {
         }
         let file = self.store.handles.open_or_create(state.file)?;
         let Some(overlay) = state.overlay() else {
-            state.uneven.store(true, Ordering::Release);
+            state.flags.set(Flag::Uneven, true);
             file.punch(range)?;
             state.set_dirty();
             return Ok(false);
@@ -112,9 +117,11 @@ impl Content {
             return Ok(false);
         }
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
+        let before = own_bytes(&state);
         if let Some(overlay) = state.overlay_mut() {
             overlay.changed = changed;
         }
+        self.count(before, own_bytes(&state));
         Ok(true)
     }
 
@@ -128,27 +135,30 @@ impl Content {
             self.trim_in(&state)?;
         }
         let file = self.store.handles.open_or_create(state.file)?;
-        state.uneven.store(true, Ordering::Release);
+        state.flags.set(Flag::Uneven, true);
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
-            state.tail.store(true, Ordering::Release);
+            state.flags.set(Flag::Tail, true);
             return Err(error.into());
         }
         state.set_dirty();
         if grows {
-            RwLockUpgradableReadGuard::upgrade(state).size = range.end;
+            let mut state = RwLockUpgradableReadGuard::upgrade(state);
+            let before = own_bytes(&state);
+            state.size = range.end;
+            self.count(before, own_bytes(&state));
         }
         Ok(grows)
     }
 
     /// Makes the file as long as the content: what is past the end goes off it.
     pub(super) fn trim(&self) -> io::Result<()> {
-        let needed = self.state.read().tail.load(Ordering::Acquire);
+        let needed = self.state.read().flags.is(Flag::Tail);
         if needed { self.trim_in(&self.state.upgradable_read()) } else { Ok(()) }
     }
 
     pub(super) fn trim_in(&self, state: &RwLockUpgradableReadGuard<'_, State>) -> io::Result<()> {
-        if !state.tail.load(Ordering::Acquire) {
+        if !state.flags.is(Flag::Tail) {
             return Ok(());
         }
         // A crash of the machine may have lost a file that was never synced.
@@ -158,7 +168,7 @@ impl Content {
             file.truncate(state.size)?;
             state.set_dirty();
         }
-        state.tail.store(false, Ordering::Release);
+        state.flags.set(Flag::Tail, false);
         Ok(())
     }
 

@@ -52,7 +52,7 @@ pub(super) fn note_state(tx: &mut Tx<'_>, id: ItemId, known: Option<&State>, mut
         (Kind::File, Some(known)) if only_mark_differs(known, &state) && is_absent(tx, known) => {
             known.content
         }
-        (Kind::File, _) => Some(expect_content(tx, state.meta.size)),
+        (Kind::File, _) => Some(expect_content(tx, id, state.meta.size)),
         _ => None,
     };
     let as_base = tx
@@ -74,9 +74,12 @@ pub(super) fn is_absent(tx: &Tx<'_>, state: &State) -> bool {
     content.is_some_and(|c| c.size() > 0 && c.present_bytes() == 0)
 }
 
-pub fn expect_content(tx: &mut Tx<'_>, size: u64) -> ContentId {
+pub fn expect_content(tx: &mut Tx<'_>, of: ItemId, size: u64) -> ContentId {
     let (id, file) = (ContentId(tx.new_id()), tx.new_id());
-    tx.contents().expect(id, file, size);
+    match tx.tree().item(of).map(|item| item.location) {
+        Some(location) => tx.contents().within(location).expect(id, file, size),
+        None => tx.contents().expect(id, file, size),
+    };
     tx.add_content(id);
     id
 }

@@ -7,7 +7,7 @@ use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 
 use crate::model::{ItemId, Kind, LocPath, Side};
-use crate::remote::{Listed, Listing, Remote, RemoteError, TEMP_PREFIX};
+use crate::remote::{Listed, Listing, Remote, RemoteError};
 use crate::store::Store;
 use crate::store::rows::Item;
 use crate::store::tree::Tree;
@@ -196,7 +196,7 @@ pub(super) fn compare(
     }
     for (name, id) in tree.server_children(folder) {
         // A temporary place in a cycle of moves is ours and never listed.
-        if !seen.contains(name.as_bytes()) && !name.as_bytes().starts_with(TEMP_PREFIX) {
+        if !seen.contains(name.as_bytes()) && !name.is_temporary() {
             found.missing.push(Found { folder, what: id });
         }
     }

@@ -38,6 +38,9 @@ const REFUSALS: u32 = 3;
 /// Changes made here are gathered for so long before the log is looked through.
 const GATHER_CHANGES: Duration = Duration::from_millis(20);
 
+/// A record that found no room is tried again after this.
+const AFTER_FULL: Duration = Duration::from_secs(1);
+
 /// What was handed over now, and what is to come.
 #[derive(Default)]
 struct Turn {
@@ -46,6 +49,8 @@ struct Turn {
     next: Option<Duration>,
     /// Records wait for bytes that are on their way.
     fetching: bool,
+    /// They wait for room on the disk of the store.
+    full: bool,
 }
 
 /// A refusal that a look at the server is to explain.
@@ -70,12 +75,15 @@ impl Worker {
             let woken = self.wake.listen();
             let mut next = None;
             let mut fetching = false;
+            let mut full = false;
             if !self.is_stopping() {
                 let seq = self.store.item_seq();
                 let round = self.rounds.done.load(SeqCst);
                 if seq != settled_at || held {
                     match self.settle_open() {
                         Ok(later) => held = later,
+                        // What is sent may be what makes room.
+                        Err(StoreError::Full) => (held, full) = (true, true),
                         Err(error) => return End::Store(error),
                     }
                     settled_at = self.store.item_seq();
@@ -85,6 +93,7 @@ impl Worker {
                         Ok(turn) => {
                             next = turn.next;
                             fetching = turn.fetching;
+                            full |= turn.full;
                             for handed in turn.handed {
                                 if self.moves_folder(handed.item, handed.step) {
                                     moving = Some(handed.item);
@@ -100,7 +109,11 @@ impl Worker {
                         Err(error) => return End::Store(error),
                     }
                 }
-                if sends.is_empty() && looks.is_empty() && !fetching {
+                if full {
+                    let again = self.world.elapsed() + AFTER_FULL;
+                    next = Some(next.map_or(again, |next: Duration| next.min(again)));
+                }
+                if sends.is_empty() && looks.is_empty() && !fetching && !full {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
                     self.rounds.sent.fetch_max(round, SeqCst);
                     self.progress.notify(usize::MAX);
@@ -167,9 +180,13 @@ impl Worker {
             return Ok(turn);
         }
         let (store, ready) = (self.store.clone(), plan.ready.clone());
-        let refused = blocking(&self.world, move || prepare(&store, &ready))
+        let prepared = blocking(&self.world, move || prepare(&store, &ready))
             .await
-            .unwrap_or_else(|| Err(StoreError::Damaged("work in the background was given up".into())))?;
+            .unwrap_or_else(|| Err(StoreError::Damaged("work in the background was given up".into())));
+        let refused = match prepared {
+            Err(StoreError::Full) => return Ok(Turn { full: true, ..turn }),
+            prepared => prepared?,
+        };
         for (id, error) in refused {
             plan.ready.retain(|(ready, _)| *ready != id);
             if let ContentError::NotHere { content, .. } = error {

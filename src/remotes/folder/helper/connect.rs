@@ -36,7 +36,13 @@ fn identify(path: &std::path::Path, hello: &Hello) -> Result<Identity, Failure> 
     let has_id = stat.stx_mask & StatxFlags::MNT_ID.bits() != 0;
     let mount = mountinfo::find(has_id.then_some(stat.stx_mnt_id), (stat.stx_dev_major, stat.stx_dev_minor))
         .map_err(|e| gone(path, e))?;
-    let (fs_type, source) = mount.map(|m| (m.fs_type, m.source)).unwrap_or_default();
+    let (fs_type, source) = match mount {
+        Some(mount) => (mount.fs_type, mount.source),
+        None => {
+            let number = rustix::fs::fstatfs(&root).map_err(|e| gone(path, e))?.f_type;
+            (fstype::by_number(number as u64 & 0xffff_ffff).to_owned(), Vec::new())
+        }
+    };
     let fs_type = hello.pretend.fs_type.clone().unwrap_or(fs_type);
     Ok(Identity {
         local: fstype::known(&fs_type).local,

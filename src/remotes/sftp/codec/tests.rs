@@ -125,10 +125,13 @@ proptest! {
     }
 
     #[test]
-    fn what_is_cut_is_refused(response in response(), at in any::<prop::sample::Index>()) {
+    fn what_is_cut_is_refused(
+        response in response().prop_filter("its end is open", |r| {
+            !matches!(r, Response::Extended(_) | Response::Status(_))
+        }),
+        at in any::<prop::sample::Index>(),
+    ) {
         let message = write(1, &response);
-        let open_end = matches!(response, Response::Extended(_) | Response::Status(_));
-        prop_assume!(!open_end);
         let cut = at.index(message.len());
         prop_assert_eq!(decode(message[..cut].to_vec()), Err(Malformed::Short));
     }

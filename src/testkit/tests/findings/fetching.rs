@@ -40,3 +40,25 @@ fn a_link_lost_under_a_fetch_leaves_nothing_to_wait_for() {
         assert!(!is_fetching(), "seed {seed}");
     }
 }
+
+#[test]
+fn a_folder_that_cannot_be_listed_ends_the_wait_for_its_pin() {
+    let place = Place::with(|server| {
+        server.user().write("papers/a", "a").write("papers/secret/x", "x");
+        server.faults(|faults| _ = faults.forbidden.insert(b"papers/secret".to_vec()));
+    });
+    let pin = || {
+        let handle = place.handle();
+        place
+            .world
+            .run_for(Duration::from_secs(120), async move { handle.pin(&target("papers"), true).await })
+    };
+    let refused = pin().expect("it ends").expect_err("not all of it can be had");
+    assert!(refused.text.contains("problems"), "{refused}");
+    assert_eq!(place.problems().len(), 1);
+    assert_eq!(place.read("nas/papers/a"), "a");
+    place.server.faults(|faults| faults.forbidden.clear());
+    assert_eq!(pin(), Some(Ok(())));
+    place.sync();
+    place.at_rest();
+}

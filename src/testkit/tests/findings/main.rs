@@ -2,8 +2,10 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod chains;
 mod decisions;
 mod fetching;
+mod limits;
 mod observing;
 mod place;
 mod replaying;

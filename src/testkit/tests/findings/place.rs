@@ -21,7 +21,7 @@ pub struct Place {
     pub server: FakeServer,
     pub disk: SimDisk<Arc<MemFiles>>,
     engine: Engine,
-    _life: Life,
+    life: Life,
 }
 
 pub fn writing() -> OpenMode {
@@ -30,6 +30,21 @@ pub fn writing() -> OpenMode {
 
 pub fn target(path: &str) -> Target {
     Target { location: "nas".into(), path: LocPath::parse(path.as_bytes()).unwrap() }
+}
+
+fn start(world: &SimWorld, server: &FakeServer, disk: &SimDisk<Arc<MemFiles>>) -> (Life, Engine) {
+    let (open, life) = (disk.open(), world.life());
+    let parts = Parts {
+        database: Box::new(open.database),
+        journal: Box::new(open.journal),
+        files: disk.files.clone(),
+        world: Arc::new(life.clone()),
+        owner: (1000, 1000),
+        background: false,
+    };
+    let connector = Arc::new(FakeConnector::new().with(server));
+    let engine = Engine::on(parts, Some((1000, 1000)), None, "abcdef01".into(), connector).unwrap();
+    (life, engine)
 }
 
 impl Place {
@@ -43,21 +58,21 @@ impl Place {
         let server = FakeServer::new(&world, "nas", profile);
         prepare(&server);
         let disk = SimDisk::with_files(Arc::new(MemFiles::new()));
-        let (open, life) = (disk.open(), world.life());
-        let parts = Parts {
-            database: Box::new(open.database),
-            journal: Box::new(open.journal),
-            files: disk.files.clone(),
-            world: Arc::new(life.clone()),
-            owner: (1000, 1000),
-            background: false,
-        };
-        let connector = Arc::new(FakeConnector::new().with(&server));
-        let engine = Engine::on(parts, Some((1000, 1000)), None, "abcdef01".into(), connector).unwrap();
-        let place = Place { world, server, disk, engine, _life: life };
+        let (life, engine) = start(&world, &server, &disk);
+        let place = Place { world, server, disk, engine, life };
         place.world.run_until(place.handle().location_add("nas", "fake://nas")).unwrap();
         place.sync();
         place
+    }
+
+    /// The engine, or with `machine` the whole machine, ends here and now, and starts again.
+    pub fn restart(&mut self, machine: bool) {
+        match machine {
+            true => self.disk.crash(),
+            false => self.disk.kill(),
+        }
+        self.life.end();
+        (self.life, self.engine) = start(&self.world, &self.server, &self.disk);
     }
 
     pub fn handle(&self) -> Handle {
@@ -136,6 +151,25 @@ impl Place {
         String::from_utf8(bytes).unwrap()
     }
 
+    /// All of a file, however long.
+    pub fn bytes(&self, path: &str) -> Vec<u8> {
+        let attr = self.look(path).unwrap();
+        let open = self.open(attr.node, OpenMode::default());
+        let mut bytes = vec![0; attr.size as usize];
+        let read = self.op(|fs| fs.read(attr.node, open.handle, 0, &mut bytes)).unwrap();
+        self.fs().release(attr.node, open.handle);
+        assert_eq!(read, bytes.len());
+        bytes
+    }
+
+    /// Changes a file in place.
+    pub fn change(&self, path: &str, offset: u64, bytes: &[u8]) {
+        let node = self.node(path);
+        let open = self.open(node, writing());
+        self.op(|fs| fs.write(node, open.handle, offset, bytes, false)).unwrap();
+        self.fs().release(node, open.handle);
+    }
+
     pub fn put(&self, folder: &str, name: &str, bytes: &str) {
         let folder = self.node(folder);
         let (attr, open) =
@@ -206,9 +240,11 @@ impl Place {
         self.world.run_until(self.handle().resolve(&selection, choice, false)).unwrap()
     }
 
-    /// Nothing waits, nothing is asked, both sides agree.
+    /// Nothing waits, nothing is asked, both sides agree, and the store is whole.
     #[track_caller]
     pub fn at_rest(&self) {
+        let check = self.world.run_until(self.handle().check(false)).unwrap();
+        assert_eq!(check.findings, Vec::<String>::new());
         assert_eq!(self.conflicts(), []);
         assert_eq!(self.problems(), Vec::<String>::new());
         assert_eq!(self.sync(), SyncOutcome::Clean);

@@ -60,7 +60,10 @@ fn a_location_goes_on_by_itself_when_there_is_room_again() {
     place.pin("");
     place.disk.set_full(true);
     server_changes(&place);
-    place.wait(120);
+    place.wait(60);
+    let calls = place.server.traffic().calls;
+    place.wait(600);
+    assert!(place.server.traffic().calls < calls + 100, "it waits for room and does not ask again and again");
     assert_eq!(place.read("nas/a"), "a", "what is here stays");
     let refused = place.world.run_until(place.handle().sync(None, true, None));
     assert!(refused.unwrap_err().to_string().contains("full"), "and not a word of being offline");

@@ -258,7 +258,7 @@ fn many_contents_need_few_open_files() {
     for content in &all {
         assert_eq!(read_all(content).unwrap(), content.id().0.to_le_bytes());
     }
-    assert!(contents.shared.store.handles.count() <= 512);
+    assert!(contents.store.handles.count() <= 512);
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn files_of_a_folder_do_as_those_in_memory() {
 
     let flattened = contents.flatten(ContentId(2)).unwrap().unwrap();
     let again = Contents::new(files.clone(), vec![flattened.row.clone()]);
-    let freed = contents.finish(flattened).unwrap();
+    let freed = contents.finish(flattened).unwrap().freed;
     contents.free(freed).unwrap();
     for contents in [contents, again] {
         let over = contents.get(ContentId(2)).unwrap();

@@ -113,7 +113,7 @@ fn flattening_can_be_done_again() {
         };
         assert_eq!((flattened.row.file, flattened.gone), (1, ContentId(1)));
         let after = Contents::new(files.clone(), vec![flattened.row.clone(), rows[2].clone()]);
-        let freed = contents.finish(flattened).unwrap();
+        let freed = contents.finish(flattened).unwrap().freed;
         contents.free(freed).unwrap();
         assert!(contents.get(ContentId(1)).is_none());
         for contents in [contents, after] {
@@ -170,7 +170,7 @@ fn flattening_over_an_overlay_keeps_what_was_cut_off_away() {
     let over = flattened.row.over.map(|over| (over.content, over.limit));
     assert_eq!(over, Some((ContentId(1), 6 * BLOCK + 10)));
     let after = Contents::new(files, vec![first.row(), flattened.row.clone()]);
-    let freed = contents.finish(flattened).unwrap();
+    let freed = contents.finish(flattened).unwrap().freed;
     contents.free(freed).unwrap();
     for contents in [contents, after] {
         let top = contents.get(ContentId(3)).unwrap();

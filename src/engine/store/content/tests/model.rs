@@ -301,7 +301,7 @@ impl World {
         if b.is_multiple_of(5) {
             self.reload();
         } else {
-            self.freed.push(self.contents.finish(flattened).unwrap());
+            self.freed.push(self.contents.finish(flattened).unwrap().freed);
             self.models.remove(&under);
         }
         self.check(id);
@@ -442,6 +442,8 @@ proptest! {
         let mut world = World::new();
         for step in steps {
             world.step(step);
+            let all: u64 = world.contents.all().iter().map(|content| content.own_bytes()).sum();
+            assert_eq!(world.contents.bytes_in_all(), all, "what counts as being here is here");
         }
         world.check_all();
         world.restart();

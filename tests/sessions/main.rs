@@ -15,6 +15,7 @@ mod brake;
 mod conflicts;
 mod in_place;
 mod kill;
+mod limits;
 mod main_job;
 mod saving;
 mod sftp;

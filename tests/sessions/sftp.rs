@@ -109,3 +109,28 @@ fn why_a_server_cannot_be_had_is_told_and_changes_are_kept() {
     let ran = s.ctl(&["sync", "nas", "--wait", "--timeout", "1"]).code(1);
     assert!(ran.err.lines().count() == 1 && ran.err.contains(HOST), "{}", ran.err);
 }
+
+/// An engine that is killed leaves no `ssh` behind, and the next one goes on where it was.
+#[test]
+fn no_ssh_outlives_its_engine() {
+    let Some((mut s, sshd)) = session() else { return };
+    s.write_there("a", "one\n");
+    s.add_and_pin();
+    let config = sshd.ssh_config().into_os_string().into_encoded_bytes();
+    let is_there = || {
+        let lines =
+            fs::read_dir("/proc").unwrap().flatten().filter_map(|p| fs::read(p.path().join("cmdline")).ok());
+        lines.into_iter().any(|line| line.windows(config.len()).any(|window| window == config))
+    };
+    assert!(is_there());
+    // It would otherwise wait for a server that hangs.
+    sshd.freeze();
+    s.kill();
+    until("its ssh has ended", || !is_there());
+    sshd.thaw();
+    s.serve();
+    s.write_here("a", "two\n");
+    s.sync(0);
+    assert_eq!(s.read_there("a"), "two\n");
+    s.must_agree();
+}

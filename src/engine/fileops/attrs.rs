@@ -114,7 +114,8 @@ pub(super) fn without_set_ids(mode: u32) -> u32 {
 }
 
 /// A program set the modification time: to be told to the server, though no tree shows it.
-fn mark_times(tx: &mut Tx<'_>, node: NodeId) {
+/// The file's time was set, and is to be set on the server.
+pub(crate) fn mark_times(tx: &mut Tx<'_>, node: NodeId) {
     let now = tx.now();
     let links = tx.tree().node(node).map(|l| l.links.clone()).unwrap_or_default();
     for id in links {

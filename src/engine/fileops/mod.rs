@@ -25,7 +25,7 @@ use std::sync::{Arc, OnceLock};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 
-pub(crate) use attrs::note_change;
+pub(crate) use attrs::{mark_times, note_change};
 pub(crate) use bind::{bind_new, let_go, new_item};
 pub(crate) use opening::close_unrecorded;
 

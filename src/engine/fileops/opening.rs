@@ -43,8 +43,7 @@ impl Fileops {
     fn note_use(&self, node: NodeId) {
         let content = self.store().read().node(node).and_then(|live| live.row.content);
         if let Some(content) = content.and_then(|id| self.store().contents().get(id)) {
-            let seconds = self.store().world().now().0 / 1_000_000_000;
-            content.use_at(u32::try_from(seconds.max(1)).unwrap_or(u32::MAX));
+            content.use_at(self.store().world().now().seconds());
         }
     }
 

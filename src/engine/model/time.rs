@@ -7,6 +7,11 @@ use serde::{Deserialize, Serialize};
 pub struct Time(pub i64);
 
 impl Time {
+    /// Whole seconds since 1970, as far as 32 bits go; at least 1.
+    pub fn seconds(self) -> u32 {
+        u32::try_from((self.0 / 1_000_000_000).max(1)).unwrap_or(u32::MAX)
+    }
+
     pub const ZERO: Time = Time(0);
 
     /// What lies outside the range is taken to its end.

@@ -13,6 +13,8 @@ use crate::store::persist::StoreError;
 use crate::store::rows::ServerSide;
 use crate::store::tree::Tree;
 
+/// What was used since then does not go by itself.
+const GRACE_SECONDS: u32 = 2;
 /// Items looked at under one lock.
 const SLICE: usize = 1024;
 /// Contents dropped in one step.
@@ -87,8 +89,14 @@ pub fn evict_oldest(store: &Store, location: Option<LocationId>, bytes: u64) -> 
         };
         // The newest of the oldest is on top, to make way for older ones.
         let mut oldest: BinaryHeap<(u32, ItemId)> = BinaryHeap::new();
+        // What a program had brought just now is for it to use first, be it larger than the limit.
+        let now = store.world().now().seconds();
         walk(store, roots, |id, content| {
-            oldest.push((content.used(), id));
+            let used = content.used();
+            if used <= now && now - used <= GRACE_SECONDS {
+                return;
+            }
+            oldest.push((used, id));
             if oldest.len() > MOST {
                 oldest.pop();
             }

@@ -1,6 +1,6 @@
 //! Taking over here what the server did.
 
-use crate::model::{ConflictKind, ItemId, Kind, Meta, Name, NodeId, Side, State};
+use crate::model::{ConflictKind, ItemId, Kind, Meta, Name, NodeId, Side, State, Time};
 use crate::store::Tx;
 use crate::store::rows::{Aspects, Entry, Node, ServerSide};
 use crate::store::tree::Tree;
@@ -41,14 +41,36 @@ pub(super) fn agree(tx: &mut Tx<'_>, id: ItemId) -> Settled {
                 });
                 tx.invalidate_node(node);
             }
+            let theirs = state.meta.mtime;
             tx.edit_item(id, |item| {
                 item.base = Some(Box::new(state));
                 item.server = ServerSide::AsBase;
                 item.conflict = None;
             });
+            agree_on_time(tx, id, theirs);
         }
     }
     Settled::Done
+}
+
+/// Where both have the same bytes the newer time stays, on both sides.
+fn agree_on_time(tx: &mut Tx<'_>, id: ItemId, theirs: Time) {
+    let node = tx.tree().item(id).and_then(|i| i.entry.as_ref()).and_then(|e| tx.tree().node(e.node));
+    let Some((node, ours)) = node.filter(|l| l.row.kind == Kind::File).map(|l| (l.row.id, l.row.mtime))
+    else {
+        return;
+    };
+    // A server that keeps whole seconds has the same time.
+    let is_same = ours == theirs || (theirs.subsec_nanos() == 0 && ours.secs() == theirs.secs());
+    if is_same {
+        return;
+    }
+    if ours < theirs {
+        tx.edit_node(node, |row| row.mtime = theirs);
+        tx.invalidate_node(node);
+    } else {
+        crate::fileops::mark_times(tx, node);
+    }
 }
 
 pub(super) fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
@@ -153,6 +175,7 @@ pub(super) fn merge(
         return Settled::Done;
     };
     if conflict.is_none() {
+        let theirs = server.meta.mtime;
         let mut state = server;
         // Where both have the same bytes, ours are the ones that are here.
         if agree.contains(Aspects::CONTENT)
@@ -169,6 +192,9 @@ pub(super) fn merge(
                 pending.aspects -= agree;
             }
         });
+        if agree.intersects(Aspects::CONTENT | Aspects::TIMES) {
+            agree_on_time(tx, id, theirs);
+        }
         return Settled::Done;
     }
     let mut state = base.clone();
@@ -308,6 +334,7 @@ pub(super) fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
         return true;
     }
     let now = tx.now();
+    let was = tx.tree().item(id).and_then(|i| i.base.as_deref()).map(|base| base.meta.mtime);
     tx.edit_node(entry.node, |row| {
         if take.contains(Aspects::MODE) {
             row.mode = server.meta.mode;
@@ -319,7 +346,8 @@ pub(super) fn take_rest(tx: &mut Tx<'_>, id: ItemId, take: Aspects) -> bool {
             row.xattrs = xattrs;
             row.ctime = now;
         }
-        if row.kind == Kind::File && row.mtime < server.meta.mtime {
+        // The mark may be another one for no reason at all: the time here may be finer than the server's.
+        if row.kind == Kind::File && was != Some(server.meta.mtime) {
             row.mtime = server.meta.mtime;
         }
     });

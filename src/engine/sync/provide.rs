@@ -72,6 +72,8 @@ fn on_miss(_worker: &Worker) -> OnMiss {
 
 async fn list(worker: &Arc<Worker>, folder: ItemId) -> Op<()> {
     match worker.look_promptly(folder).await {
+        // What was found may not count, for the brake say: asking again and again would not help.
+        Ok(()) if is_unlisted(worker, folder) => Err(OpError::Unreachable),
         Ok(()) => Ok(()),
         Err(End::Lost(_)) => {
             worker.kick();
@@ -80,6 +82,12 @@ async fn list(worker: &Arc<Worker>, folder: ItemId) -> Op<()> {
         Err(End::Store(error)) => Err(error.into()),
         Err(End::Asked) => Err(OpError::Unreachable),
     }
+}
+
+fn is_unlisted(worker: &Worker, folder: ItemId) -> bool {
+    let tree = worker.store.read();
+    let node = tree.item(folder).and_then(|item| item.entry.as_ref()).and_then(|entry| tree.node(entry.node));
+    node.is_some_and(|live| !live.row.listed)
 }
 
 async fn fetch(
@@ -105,7 +113,11 @@ async fn fetch(
         read = worker.read_all(&source, range).await;
     }
     match read {
-        Ok(()) => Ok(()),
+        Ok(()) => {
+            // Nothing drops it before the program comes back for it.
+            source.content.use_at(worker.world.now().seconds());
+            Ok(())
+        }
         Err(Failure::Store(error)) => Err(error.into()),
         Err(Failure::Differs | Failure::Remote(crate::remote::RemoteError::Changed { .. })) => {
             worker.look_again(item);

@@ -98,7 +98,11 @@ fn step(tree: &Tree, item: &Item, aspects: Aspects) -> Result<Step, Option<ItemI
         return match kind {
             Kind::Folder => Ok(Step::CreateFolder),
             Kind::Symlink => Ok(Step::CreateSymlink),
-            Kind::File => Ok(linked(tree, item).map_or(Step::CreateFile, Step::CreateLink)),
+            Kind::File => match linked(tree, item) {
+                Some(Linked::There(other)) => Ok(Step::CreateLink(other)),
+                Some(Linked::Coming(other)) => Err(Some(other)),
+                None => Ok(Step::CreateFile),
+            },
             Kind::Special(_) => Err(None),
         };
     }
@@ -157,22 +161,32 @@ fn occupant(tree: &Tree, parent: ItemId, name: &Name) -> Option<ItemId> {
     })
 }
 
-/// Another name of the same file that is on the server with the same content.
-fn linked(tree: &Tree, item: &Item) -> Option<ItemId> {
-    let entry = item.entry.as_ref()?;
-    let live = tree.node(entry.node)?;
-    live.links.iter().copied().find(|id| {
-        *id != item.id
-            && tree.item(*id).is_some_and(|other| {
-                other.sending.is_none()
-                    && other.server == ServerSide::AsBase
-                    && other
-                        .base
-                        .as_deref()
-                        .is_some_and(|b| b.content == live.row.content && b.content.is_some())
-                    && other.pending.is_none()
-            })
-    })
+/// Another name of the same file that the server has, or is to get first.
+enum Linked {
+    There(ItemId),
+    Coming(ItemId),
+}
+
+fn linked(tree: &Tree, item: &Item) -> Option<Linked> {
+    let live = tree.node(item.entry.as_ref()?.node)?;
+    let mut coming = None;
+    for other in live.links.iter().filter(|id| **id != item.id).filter_map(|id| tree.item(*id)) {
+        let is_open = other.conflict.is_some() || other.problem.is_some() || other.local_only;
+        if is_open || other.location != item.location || other.server != ServerSide::AsBase {
+            continue;
+        }
+        let same = other.base.as_deref().map(|b| b.content.is_some() && b.content == live.row.content);
+        match same {
+            Some(true) if other.sending.is_none() && other.pending.is_none() => {
+                return Some(Linked::There(other.id));
+            }
+            // Two that are new wait for one another in the order of their numbers.
+            None if other.id > item.id => {}
+            _ if other.sending.is_some() || other.pending.is_some() => coming = Some(other.id),
+            _ => {}
+        }
+    }
+    coming.map(Linked::Coming)
 }
 
 /// Follows who waits for whom from one record; where that leads back to a move, the move that is

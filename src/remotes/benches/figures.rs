@@ -1,6 +1,6 @@
-//! How fast a folder is as a location: plain, and mounted from a server by sshfs.
+//! How fast locations are: a plain folder, one mounted from a server by sshfs, one over SFTP.
 //!
-//! `cargo bench -p holdfast-remotes [-- plain | sshfs | million]`
+//! `cargo bench -p holdfast-remotes [-- plain | sshfs | sftp | in-flight | million]`
 
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
     reason = "a bench that fails ends; it borrows from the tests"
 )]
 
+#[path = "../tests/sftp/mod.rs"]
+mod sftp;
 #[path = "../tests/sshfs.rs"]
 mod sshfs;
 #[path = "../tests/support.rs"]
@@ -17,11 +19,13 @@ mod support;
 use std::time::Instant;
 
 use futures::StreamExt;
-use holdfast_engine::model::LocPath;
+use holdfast_engine::model::{Kind, LocPath, Meta};
+use holdfast_engine::remote::Remote;
 use holdfast_remotes::conformance::{Bytes, Fixture, Subject, new_meta, path};
 use holdfast_remotes::folder::Pretend;
+use holdfast_remotes::sftp::{SftpOptions, SftpRemote};
 
-use support::Plain;
+use support::{OWNER, Plain};
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
     let start = Instant::now();
@@ -87,9 +91,62 @@ async fn main() {
         println!("over sshfs");
         all(fixture.subject()).await;
     }
+    if wants("sftp") {
+        println!("over SFTP");
+        over_sftp().await;
+    }
+    if wants("in-flight") {
+        in_flight().await;
+    }
     if wants("million") {
         million().await;
     }
+}
+
+async fn over_sftp() {
+    if let Some(fixture) = sftp::Server::start("").await {
+        all(fixture.subject()).await;
+    }
+}
+
+/// A tree that is there already, by `HOLDFAST_FIGURES_URL` and `HOLDFAST_SSH_COMMAND`: how much the
+/// number of calls in flight matters, as on a slow line.
+async fn in_flight() {
+    let Ok(url) = std::env::var("HOLDFAST_FIGURES_URL") else {
+        return println!("set HOLDFAST_FIGURES_URL");
+    };
+    let command = std::env::var("HOLDFAST_SSH_COMMAND").unwrap_or_else(|_| "ssh".into());
+    let options = SftpOptions::with_command(&command).unwrap();
+    let remote = SftpRemote::new(&url, OWNER, options).unwrap();
+    for in_flight in [32, 64, 128, 256, 512] {
+        timed("connect", remote.connect()).await.unwrap();
+        let files = timed(&format!("list all, {in_flight} in flight"), walk(&remote, in_flight)).await;
+        let read = futures::stream::iter(&files)
+            .map(|(at, meta)| remote.read(at, &meta.version, 0, 1 << 20))
+            .buffer_unordered(in_flight)
+            .collect::<Vec<_>>();
+        let read = timed(&format!("read {} files, {in_flight} in flight", files.len()), read).await;
+        assert!(read.iter().all(Result::is_ok));
+    }
+}
+
+/// All files below the root.
+async fn walk(remote: &SftpRemote, in_flight: usize) -> Vec<(LocPath, Meta)> {
+    let (mut files, mut open) = (Vec::new(), vec![LocPath::root()]);
+    while !open.is_empty() {
+        let lists = open.drain(..).map(|folder| async move {
+            let listing = remote.list(&folder).await.unwrap();
+            listing.entries.into_iter().map(|e| (folder.join(&e.name), e.meta)).collect::<Vec<_>>()
+        });
+        let found = futures::stream::iter(lists).buffer_unordered(in_flight).collect::<Vec<_>>().await;
+        for (at, meta) in found.into_iter().flatten() {
+            match meta.kind {
+                Kind::Folder => open.push(at),
+                _ => files.push((at, meta)),
+            }
+        }
+    }
+    files
 }
 
 /// Memory for a folder of a million names.

@@ -19,7 +19,7 @@ use super::status::refused;
 
 /// A folder with more is refused: memory is bounded for any listing.
 const MOST_NAMES: usize = 2_000_000;
-const MOST_NAME_BYTES: usize = 128 << 20;
+const MOST_NAME_BYTES: usize = 64 << 20;
 /// Requests for more of one listing in flight.
 const AHEAD: usize = 16;
 /// Answers in a row that hold no name at all.
@@ -59,6 +59,7 @@ pub async fn list(place: &Place, folder: &LocPath) -> Result<Listing, RemoteErro
             seen => put(place, folder, &mut listing, name, seen.map_err(refused).and_then(|s| s.meta()))?,
         }
     }
+    place.is_listed(folder.clone());
     Ok(listing)
 }
 
@@ -203,7 +204,8 @@ impl Gathered {
         self.told += 1;
         self.bytes += name.len();
         if self.told > MOST_NAMES || self.bytes > MOST_NAME_BYTES {
-            return Err(RemoteError::Io(format!("the folder holds more than {MOST_NAMES} names")));
+            let told = self.told;
+            return Err(RemoteError::Io(format!("its listing of this folder goes on after {told} names")));
         }
         if !matches!(&name[..], b"." | b"..") && wanted(&name) {
             self.found.insert(name, attrs);

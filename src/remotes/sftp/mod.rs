@@ -42,6 +42,7 @@ mod attrs;
 mod clock;
 mod codec;
 mod connect;
+mod full;
 mod list;
 mod moves;
 mod names;

@@ -5,7 +5,7 @@ use holdfast_engine::model::{LocPath, Name};
 use holdfast_engine::remote::RemoteError;
 
 use super::answer::Failure;
-use super::codec::{Code, Request};
+use super::codec::{Attrs, Request};
 use super::place::Place;
 use super::seen::Seen;
 use super::status::{naming, refused};
@@ -79,29 +79,28 @@ pub enum Refused {
 
 /// What a swap put away.
 enum Out {
-    Old,
+    /// And how the new content looks in its place, where that was seen.
+    Old(Option<Attrs>),
     /// Nothing was at the path.
     Nothing,
     /// Somebody else's, and where it is kept.
-    Theirs {
-        kept: Name,
-        path: Vec<u8>,
-    },
+    Theirs { kept: Name, path: Vec<u8> },
 }
 
 impl Replacement<'_> {
-    pub async fn run(&self) -> Result<(), Refused> {
+    /// Where the new content was looked at in its place already, how it looks.
+    pub async fn run(&self) -> Result<Option<Attrs>, Refused> {
         if self.place.can.hard_links && self.place.can.posix_rename && self.place.is_in_order() {
             return match self.swap(self.temp, self.old).await? {
-                Out::Old => Ok(()),
+                Out::Old(now) => Ok(now),
                 Out::Nothing => Err(self.withdraw().await),
                 Out::Theirs { kept, path } => Err(self.put_back(kept, &path).await),
             };
         }
         if self.place.can.posix_rename || self.place.can.rename_replaces {
-            return self.rename_over().await;
+            return self.rename_over().await.map(|()| None);
         }
-        self.rename_aside().await
+        self.rename_aside().await.map(|()| None)
     }
 
     fn at(&self) -> Vec<u8> {
@@ -123,7 +122,7 @@ impl Replacement<'_> {
             Request::PosixRename { from, to: &at },
             Request::Lstat { path: &path },
         ];
-        let results = self.place.in_turn(requests).await.map_err(Refused::Settled)?;
+        let results = self.place.in_turn(&requests).await.map_err(Refused::Settled)?;
         let [before, link, rename, out] = &results[..] else {
             return Err(Refused::Settled(RemoteError::Io("it answers too little".into())));
         };
@@ -145,13 +144,14 @@ impl Replacement<'_> {
                     return Ok(Out::Theirs { kept, path });
                 }
                 // What cannot be removed is a leftover, which is found again.
-                let _ = self.place.done(remove).await;
-                Ok(Out::Old)
+                let steps = [remove, Request::Lstat { path: &at }];
+                let mut results = self.place.in_turn(&steps).await.map_err(Refused::Settled)?;
+                Ok(Out::Old(results.pop().and_then(Result::ok).filter(|_| results.len() == 1)))
             }
+            (Err(failure), _) if failure.is_missing() => Ok(Out::Nothing),
             (Err(_), _) => match before {
-                Err(failure) if failure.is_missing() => Ok(Out::Nothing),
                 // It gives this file no second name: the look just before is all there is.
-                Ok(attrs) if token(attrs).is_ok_and(|t| t == *expected) => Ok(Out::Old),
+                Ok(attrs) if token(attrs).is_ok_and(|t| t == *expected) => Ok(Out::Old(None)),
                 _ => Err(Refused::Settled(RemoteError::Io(
                     "it changed at the very moment it was replaced, and could not be kept".into(),
                 ))),
@@ -179,7 +179,7 @@ impl Replacement<'_> {
     /// Somebody's content lies at `kept`, where ours is at the path: both change places again.
     async fn put_back(&self, kept: Name, path: &[u8]) -> Refused {
         match self.swap(path, self.ours).await {
-            Ok(Out::Old | Out::Nothing) => Refused::Settled(self.changed().await),
+            Ok(Out::Old(_) | Out::Nothing) => Refused::Settled(self.changed().await),
             // A third content was there by then: it is the newest, and stays beside.
             Ok(Out::Theirs { kept, .. }) => Refused::Settled(self.displaced(kept).await),
             Err(Refused::Clean(_)) => Refused::Settled(self.displaced(kept).await),
@@ -261,7 +261,7 @@ impl Replacement<'_> {
             Request::Rename { from: self.temp, to: &at },
             Request::Lstat { path: &path },
         ];
-        let results = place.in_turn(requests).await.map_err(Refused::Settled)?;
+        let results = place.in_turn(&requests).await.map_err(Refused::Settled)?;
         let is_done = |step: usize| results.get(step).is_some_and(Result::is_ok);
         match results.first() {
             Some(Ok(_)) => {}
@@ -304,8 +304,17 @@ impl Replacement<'_> {
 async fn aside(place: &Place, path: &LocPath, old: &Token) -> Result<(Name, Vec<u8>), RemoteError> {
     let at = place.at(path);
     let (kept, to) = place.temp_beside(path, Holds::PerhapsTheirs)?;
-    place.done(Request::Rename { from: &at, to: &to }).await.map_err(refused)?;
-    let failure = match place.look_at(&to).await {
+    let steps = [Request::Rename { from: &at, to: &to }, Request::Lstat { path: &to }];
+    let results = place.in_turn(&steps).await?;
+    if let Some(Err(failure)) = results.first() {
+        return Err(refused(failure.clone()));
+    }
+    let seen = match results.get(1) {
+        Some(Ok(attrs)) => place.with_target(&to, attrs).await,
+        Some(Err(failure)) => Err(failure.clone()),
+        None => Err(RemoteError::Io("it answers too little".into()).into()),
+    };
+    let failure = match seen {
         Ok(now) if now.token() == *old => return Ok((kept, to)),
         Ok(_) => None,
         Err(failure) => Some(refused(failure)),
@@ -335,9 +344,4 @@ pub async fn remove(place: &Place, path: &LocPath, old: &Token) -> Result<(), Re
             }
         }
     }
-}
-
-/// Whether a refusal may be that of a full server: what OpenSSH has no code for.
-pub fn may_be_full(failure: &Failure) -> bool {
-    matches!(failure.code(), Some(Code::Failure | Code::Other(_)))
 }

@@ -6,6 +6,7 @@ use holdfast_engine::remote::{NewMeta, RemoteError};
 use super::codec::{Attrs, Request};
 use super::moves;
 use super::place::{Place, changed_to};
+use super::probe::symlink;
 use super::status::{naming, refused};
 use super::{attrs, list};
 use crate::kinds::MODE_MASK;
@@ -35,14 +36,11 @@ pub async fn create_folder(place: &Place, path: &LocPath, meta: &NewMeta) -> Res
 
 pub async fn create_symlink(place: &Place, path: &LocPath, target: &[u8]) -> Result<Meta, RemoteError> {
     if !place.can.symlinks {
-        return Err(RemoteError::Unsupported("its SFTP server makes no symbolic links"));
+        return Err(RemoteError::Unsupported("its SFTP server makes no symbolic links as they are told"));
     }
     place.way_to(&Place::parent(path)?).await?;
     let at = place.at(path);
-    let make = match place.can.symlink_swapped {
-        false => Request::Symlink { target, path: &at },
-        true => Request::Symlink { target: &at, path: target },
-    };
+    let make = symlink(place.can.symlink_swapped, target, &at);
     if let Err(failure) = place.done(make).await {
         return Err(place.taken_or(path, naming(failure)).await);
     }

@@ -17,13 +17,15 @@ use super::clock::{self, Clock};
 use super::codec::{Attrs, Request};
 use super::probe::Can;
 use super::seen::Seen;
-use super::session::{Session, lock};
+use super::session::{Opened, Session, lock};
 use super::status::refused;
 use crate::temp::{self, Holds};
 use crate::token::Token;
 
 /// For how long a folder that was looked at is one.
 const FRESH: Duration = Duration::from_secs(1);
+/// For how long what a listing told of kinds is so.
+const LISTED: Duration = Duration::from_secs(10);
 /// More are forgotten together.
 const MOST_FOLDERS: usize = 20_000;
 
@@ -37,6 +39,7 @@ pub struct Place {
     /// Requests are carried out in the order in which they are sent, as far as has been seen.
     in_order: AtomicBool,
     folders: Mutex<HashMap<LocPath, Instant>>,
+    listed: Mutex<HashMap<LocPath, Instant>>,
 }
 
 impl Place {
@@ -49,6 +52,7 @@ impl Place {
             clock: Clock::same(),
             in_order: AtomicBool::new(false),
             folders: Mutex::default(),
+            listed: Mutex::default(),
         }
     }
 
@@ -84,25 +88,33 @@ impl Place {
 
     /// Requests that build on one another: together where the server keeps their order, else one by
     /// one. Each answer is taken by itself; where they go one by one, a failure is the last.
-    pub async fn in_turn<const N: usize>(
+    pub async fn in_turn(
         &self,
-        requests: [Request<'_>; N],
+        requests: &[Request<'_>],
     ) -> Result<Vec<Result<Attrs, Failure>>, RemoteError> {
-        let mut results = Vec::with_capacity(N);
+        self.in_turn_closing(requests, None).await
+    }
+
+    /// As [`in_turn`](Place::in_turn), where one of them closes this.
+    pub async fn in_turn_closing(
+        &self,
+        requests: &[Request<'_>],
+        mut closing: Option<Opened>,
+    ) -> Result<Vec<Result<Attrs, Failure>>, RemoteError> {
+        let mut results = Vec::with_capacity(requests.len());
         if self.is_in_order() {
-            let mut answers = Vec::with_capacity(N);
-            for request in requests {
-                answers.push((gives_attrs(&request), self.session.begin(request).await?));
-            }
-            for (gives_attrs, answer) in answers {
-                results.push(attrs_or_done(gives_attrs, answer).await);
+            let answers = self.session.begin_all(requests, closing).await?;
+            for (request, answer) in requests.iter().zip(answers) {
+                results.push(attrs_or_done(request, answer).await);
             }
         } else {
             for request in requests {
-                let result = attrs_or_done(gives_attrs(&request), self.session.begin(request).await?).await;
-                let failed = result.is_err();
-                results.push(result);
-                if failed {
+                let closed = if matches!(request, Request::Close { .. }) { closing.take() } else { None };
+                let answers = self.session.begin_all(&[*request], closed).await?;
+                for answer in answers {
+                    results.push(attrs_or_done(request, answer).await);
+                }
+                if results.last().is_some_and(Result::is_err) {
                     break;
                 }
             }
@@ -205,6 +217,19 @@ impl Place {
         known.insert(folder, Instant::now());
     }
 
+    /// Notes that all kinds of what is in a folder were just told.
+    pub fn is_listed(&self, folder: LocPath) {
+        let mut listed = lock(&self.listed);
+        if listed.len() >= MOST_FOLDERS {
+            listed.clear();
+        }
+        listed.insert(folder, Instant::now());
+    }
+
+    pub fn was_listed(&self, folder: &LocPath) -> bool {
+        lock(&self.listed).get(folder).is_some_and(|at| at.elapsed() < LISTED)
+    }
+
     /// Something was moved or removed: what was known of folders may be so no more.
     pub fn forget_folders(&self) {
         lock(&self.folders).clear();
@@ -220,14 +245,10 @@ impl Place {
     }
 }
 
-fn gives_attrs(request: &Request<'_>) -> bool {
-    matches!(request, Request::Lstat { .. } | Request::Stat { .. } | Request::Fstat { .. })
-}
-
-async fn attrs_or_done(gives_attrs: bool, answer: Answer) -> Result<Attrs, Failure> {
-    match gives_attrs {
-        true => answer.attrs().await,
-        false => answer.done().await.map(|()| Attrs::default()),
+async fn attrs_or_done(request: &Request<'_>, answer: Answer) -> Result<Attrs, Failure> {
+    match request {
+        Request::Lstat { .. } | Request::Stat { .. } | Request::Fstat { .. } => answer.attrs().await,
+        _ => answer.done().await.map(|()| Attrs::default()),
     }
 }
 

@@ -276,5 +276,20 @@ async fn names(scratch: &mut Scratch<'_>, can: &mut Can) -> Result<(), RemoteErr
         can.symlink_swapped = is_there(&target).await?;
         can.symlinks = can.symlink_swapped;
     }
+    if can.symlinks {
+        // Some make every target absolute.
+        let (target, path) = (b"../nowhere", scratch.path()?);
+        let kept = done(symlink(can.symlink_swapped, target, &path)).await?
+            && place.look_at(&path).await.is_ok_and(|link| link.target.as_deref() == Some(target));
+        can.symlinks = kept;
+    }
     Ok(())
+}
+
+/// In the order that the server takes.
+pub fn symlink<'a>(swapped: bool, target: &'a [u8], path: &'a [u8]) -> Request<'a> {
+    match swapped {
+        false => Request::Symlink { target, path },
+        true => Request::Symlink { target: path, path: target },
+    }
 }

@@ -25,20 +25,31 @@ pub struct Range<'a> {
 pub async fn read(place: &Place, range: &Range<'_>) -> Result<Vec<u8>, RemoteError> {
     let at = place.at(range.path);
     let folder = Place::parent(range.path)?;
-    // Looked at before it is opened: to open a pipe would make the server wait for ever.
+    let open = async {
+        let open = Request::Open { path: &at, how: Open::Read, attrs: Attrs::default() };
+        Opened::new(&place.session, open).await.map_err(refused)
+    };
     let look = async {
         let seen = place.guard(range.path, range.version).await?;
-        match place.wait_past(seen.mtime).await {
-            true => place.guard(range.path, range.version).await,
-            false => Ok(seen),
+        if seen.kind == Kind::File { Ok(seen) } else { Err(changed_to(&seen)) }
+    };
+    let way = place.way_to(&folder);
+    // To open a pipe would make the server wait for ever: so a file is looked at before it is opened,
+    // unless its folder was listed a moment ago. What is a pipe since then ends this session, and the
+    // next one looks.
+    let (seen, file) = match place.was_listed(&folder) {
+        true => {
+            let ((), seen, file) = futures::try_join!(way, look, open)?;
+            (seen, file)
+        }
+        false => {
+            let ((), seen) = futures::try_join!(way, look)?;
+            (seen, open.await?)
         }
     };
-    let ((), seen) = futures::try_join!(place.way_to(&folder), look)?;
-    if seen.kind != Kind::File {
-        return Err(changed_to(&seen));
+    if place.wait_past(seen.mtime).await {
+        place.guard(range.path, range.version).await?;
     }
-    let open = Request::Open { path: &at, how: Open::Read, attrs: Attrs::default() };
-    let file = Opened::new(&place.session, open).await.map_err(refused)?;
     let check = async |answer: Answer| {
         let now = Seen::new(&answer.attrs().await.map_err(refused)?, None)?;
         if now.token().version() == *range.version { Ok(()) } else { Err(changed_to(&now)) }

@@ -120,19 +120,41 @@ impl Session {
 
     /// Sends a request, after those that were sent before, as soon as there is room.
     pub async fn begin(&self, request: Request<'_>) -> Result<Answer, RemoteError> {
+        let mut answers = self.begin_all(&[request], None).await?;
+        answers.pop().ok_or_else(|| self.shared.gone())
+    }
+
+    /// Sends these one after the other, with nothing between them and all or none; `closing` is what
+    /// one of them closes.
+    pub async fn begin_all(
+        &self,
+        requests: &[Request<'_>],
+        closing: Option<Opened>,
+    ) -> Result<Vec<Answer>, RemoteError> {
         let shared = &self.shared;
-        let turn = shared.requests.clone().acquire_owned().await.map_err(|_| shared.gone())?;
-        let (window, bytes) = match request {
-            Request::Read { len, .. } => (Some(&shared.reads), len as usize),
-            Request::Write { data, .. } => (Some(&shared.writes), data.len()),
-            _ => (None, 0),
+        let turns = u32::try_from(requests.len()).unwrap_or(u32::MAX);
+        let turns = shared.requests.clone().acquire_many_owned(turns).await;
+        let mut turns = turns.map_err(|_| shared.gone())?;
+        let mut rooms = Vec::with_capacity(requests.len());
+        for request in requests {
+            let (window, bytes) = match request {
+                Request::Read { len, .. } => (Some(&shared.reads), *len as usize),
+                Request::Write { data, .. } => (Some(&shared.writes), data.len()),
+                _ => (None, 0),
+            };
+            rooms.push(match window {
+                Some(window) => Some((window.clone(), window.room(bytes).await.map_err(|_| shared.gone())?)),
+                None => None,
+            });
+        }
+        // From here on nobody can give up in between.
+        let _turn = closing.map(Opened::release);
+        let begin = |(request, room): (&Request<'_>, Option<_>)| {
+            let (window, room) = room.unzip();
+            let reply = shared.send(request, window, [turns.split(1), room])?;
+            Ok(Answer::new(reply, shared.clone(), self.child.clone()))
         };
-        let room = match window {
-            Some(window) => Some(window.room(bytes).await.map_err(|_| shared.gone())?),
-            None => None,
-        };
-        let reply = shared.send(&request, window.cloned(), [Some(turn), room])?;
-        Ok(Answer::new(reply, shared.clone(), self.child.clone()))
+        requests.iter().zip(rooms).map(begin).collect()
     }
 
     /// Sends a request whose answer nobody waits for.
@@ -252,24 +274,28 @@ impl Shared {
 pub struct Opened {
     session: Arc<Session>,
     handle: Option<Handle>,
-    _turn: OwnedSemaphorePermit,
+    turn: Option<OwnedSemaphorePermit>,
 }
 
 impl Opened {
     pub async fn new(session: &Arc<Session>, request: Request<'_>) -> Result<Opened, super::Failure> {
-        let turn = session.handle_turn().await?;
+        let turn = Some(session.handle_turn().await?);
         let handle = session.begin(request).await?.handle().await?;
-        Ok(Opened { session: session.clone(), handle: Some(handle), _turn: turn })
+        Ok(Opened { session: session.clone(), handle: Some(handle), turn })
     }
 
     pub fn handle(&self) -> &[u8] {
         self.handle.as_deref().unwrap_or_default()
     }
 
-    /// Closes it and tells whether that went well.
-    pub async fn begin_close(mut self) -> Result<Answer, RemoteError> {
-        let handle = self.handle.take().unwrap_or_else(|| Handle::from(&[][..]));
-        self.session.begin(Request::Close { handle: &handle }).await
+    pub fn shared_handle(&self) -> Handle {
+        self.handle.clone().unwrap_or_else(|| Handle::from(&[][..]))
+    }
+
+    /// Somebody else closes it; the turn is over when what is returned goes.
+    fn release(mut self) -> Option<OwnedSemaphorePermit> {
+        self.handle = None;
+        self.turn.take()
     }
 }
 

@@ -7,10 +7,10 @@ use futures::{StreamExt, TryStreamExt};
 use holdfast_engine::model::{LocPath, Meta, Time, Version};
 use holdfast_engine::remote::{NewMeta, RemoteError, Source};
 
-use super::answer::Failure;
 use super::clock;
-use super::codec::{Attrs, Open, Request, Space};
-use super::moves::{self, Refused, Replacement, may_be_full};
+use super::codec::{Attrs, Open, Request};
+use super::full::why;
+use super::moves::{self, Refused, Replacement};
 use super::place::{Place, as_ours};
 use super::seen::Seen;
 use super::session::Opened;
@@ -37,6 +37,13 @@ pub struct Upload<'a> {
     pub replaces: Option<&'a Version>,
     pub source: Arc<dyn Source>,
     pub meta: &'a NewMeta,
+}
+
+/// New content that is complete.
+struct Sealed {
+    ours: Seen,
+    /// What was at the path right after that, where it was looked at.
+    there: Option<Seen>,
 }
 
 /// The file under its temporary name; it goes unless it was put in place.
@@ -70,11 +77,29 @@ impl Upload<'_> {
         let open = Request::Open { path: &temp.path, how: Open::New, attrs };
         let file = match Opened::new(&self.place.session, open).await {
             Ok(file) => file,
-            Err(failure) => return Err(self.why(failure, size).await),
+            Err(failure) => return Err(why(self.place, self.path, failure, size).await),
         };
-        let ours = self.fill(file, old.as_ref(), size).await?;
-        self.place.wait_past(ours.mtime).await;
-        self.settle(&mut temp, old.as_ref(), &ours).await
+        let result = self.put(&mut temp, file, old.as_ref(), size).await;
+        if result.is_err() && !temp.settled {
+            temp.settled = true;
+            // Before anybody is told: or what is listed next could still show it.
+            let _ = self.place.done(Request::Remove { path: &temp.path }).await;
+        }
+        result
+    }
+
+    async fn put(
+        &self,
+        temp: &mut Temp<'_>,
+        file: Opened,
+        old: Option<&Seen>,
+        size: u64,
+    ) -> Result<Meta, RemoteError> {
+        let mut sealed = self.fill(file, old, size).await?;
+        if self.place.wait_past(sealed.ours.mtime).await {
+            sealed.there = None;
+        }
+        self.settle(temp, old, sealed).await
     }
 
     /// What is there before anything is sent. Of a small new file it is enough to find out at its end.
@@ -91,7 +116,7 @@ impl Upload<'_> {
     }
 
     /// Writes and seals it.
-    async fn fill(&self, file: Opened, old: Option<&Seen>, size: u64) -> Result<Seen, RemoteError> {
+    async fn fill(&self, file: Opened, old: Option<&Seen>, size: u64) -> Result<Sealed, RemoteError> {
         let changed = match self.place.can.offers.copy_data && old.is_some() && size > COPY_BYTES {
             true => self.source.changed_ranges(),
             false => None,
@@ -128,7 +153,7 @@ impl Upload<'_> {
                     to_offset: at,
                 };
                 if let Err(failure) = place.done(copy).await {
-                    return Err(self.why(failure, len).await);
+                    return Err(why(self.place, self.path, failure, len).await);
                 }
                 at += len;
             }
@@ -153,7 +178,7 @@ impl Upload<'_> {
                     let write = Request::Write { handle: file.handle(), offset, data: &data };
                     match session.begin(write).await?.done().await {
                         Ok(()) => Ok(()),
-                        Err(failure) => Err(self.why(failure, size).await),
+                        Err(failure) => Err(why(self.place, self.path, failure, size).await),
                     }
                 })
                 .buffer_unordered(PIECES)
@@ -173,19 +198,18 @@ impl Upload<'_> {
         }
         match self.place.done(Request::Fsync { handle: file.handle() }).await {
             Ok(()) => Ok(()),
-            Err(failure) => Err(self.why(failure, 0).await),
+            Err(failure) => Err(why(self.place, self.path, failure, 0).await),
         }
     }
 
-    /// What is left to write, length and attributes; then it is brought to disk and looked at.
+    /// What is left to write, length and attributes; then it is brought to disk, looked at and closed.
     async fn seal(
         &self,
         file: Opened,
         data: Option<(u64, Vec<u8>)>,
         old: Option<&Seen>,
         size: u64,
-    ) -> Result<Seen, RemoteError> {
-        let handle = file.handle();
+    ) -> Result<Sealed, RemoteError> {
         let can = &self.place.can;
         let attrs = Attrs {
             size: Some(size),
@@ -193,31 +217,39 @@ impl Upload<'_> {
             permissions: can.modes.then_some(self.meta.mode & MODE_MASK),
             times: times(can.set_times.then_some(self.meta.mtime)),
         };
-        let stat = Request::Fstat { handle };
-        let (offset, data) = data.as_ref().map_or((0, &[][..]), |(offset, data)| (*offset, data));
-        let write = Request::Write { handle, offset, data };
-        let set = Request::Fsetstat { handle, attrs };
-        let sync = Request::Fsync { handle };
+        let handle = file.shared_handle();
+        let (handle, at) = (&handle[..], self.place.at(self.path));
+        let mut steps = Vec::with_capacity(7);
         // Owner and group of what is replaced, as far as we may give them; nothing fails for that.
-        if let Some(owner) = old.and_then(|old| old.owner).filter(|owner| Some(*owner) != can.owner) {
-            let attrs = Attrs { owner: Some(owner), ..Attrs::default() };
-            self.place.in_turn([Request::Fsetstat { handle, attrs }]).await?;
+        let owner = old.and_then(|old| old.owner).filter(|owner| Some(*owner) != can.owner);
+        if owner.is_some() {
+            let attrs = Attrs { owner, ..Attrs::default() };
+            self.place.in_turn(&[Request::Fsetstat { handle, attrs }]).await?;
         }
-        let results = match (data.is_empty(), can.offers.fsync) {
-            (true, true) => self.place.in_turn([set, sync, stat]).await?,
-            (true, false) => self.place.in_turn([set, stat]).await?,
-            (false, true) => self.place.in_turn([write, set, sync, stat]).await?,
-            (false, false) => self.place.in_turn([write, set, stat]).await?,
-        };
-        let mut last = Attrs::default();
+        if let Some((offset, data)) = &data {
+            steps.push(Request::Write { handle, offset: *offset, data });
+        }
+        steps.push(Request::Fsetstat { handle, attrs });
+        if can.offers.fsync {
+            steps.push(Request::Fsync { handle });
+        }
+        steps.extend([Request::Fstat { handle }, Request::Close { handle }]);
+        let own = steps.len();
+        if old.is_some() {
+            steps.push(Request::Lstat { path: &at });
+        }
+        let mut results = self.place.in_turn_closing(&steps, Some(file)).await?;
+        let there = results.split_off(own.min(results.len())).pop();
+        let mut ours = Attrs::default();
         for result in results {
             match result {
-                Ok(attrs) => last = attrs,
-                Err(failure) => return Err(self.why(failure, size).await),
+                Ok(attrs) if attrs != Attrs::default() => ours = attrs,
+                Ok(_) => {}
+                Err(failure) => return Err(why(self.place, self.path, failure, size).await),
             }
         }
-        file.begin_close().await?.done().await.map_err(refused)?;
-        Seen::new(&last, None)
+        let there = there.and_then(Result::ok).and_then(|attrs| Seen::new(&attrs, None).ok());
+        Ok(Sealed { ours: Seen::new(&ours, None)?, there })
     }
 
     /// Puts it in place.
@@ -225,72 +257,70 @@ impl Upload<'_> {
         &self,
         temp: &mut Temp<'_>,
         old: Option<&Seen>,
-        ours: &Seen,
+        sealed: Sealed,
     ) -> Result<Meta, RemoteError> {
-        let token = ours.token();
-        match old {
-            None => moves::no_replace(self.place, &temp.path, self.path, false).await?,
-            Some(old) => {
-                // As late as can be, and before anything is put anywhere.
-                let now = self.place.look(self.path).await.map_err(refused)?;
-                if now.token() != old.token() {
-                    return Err(super::place::changed_to(&now));
-                }
-                let replacement = Replacement {
-                    place: self.place,
-                    path: self.path,
-                    temp: &temp.path,
-                    ours: &token,
-                    old: &old.token(),
-                };
-                if let Err(refused) = replacement.run().await {
-                    return Err(match refused {
-                        Refused::Clean(error) => error,
-                        Refused::Settled(error) => {
-                            temp.settled = true;
-                            error
-                        }
-                    });
-                }
-            }
-        }
+        let token = sealed.ours.token();
+        let now = match old {
+            None => self.place_new(temp).await?,
+            Some(old) => self.place_over(temp, old, &sealed).await?,
+        };
         temp.settled = true;
-        match self.place.look(self.path).await {
+        let now = match now {
+            Some(attrs) => Seen::new(&attrs, None).map_err(super::Failure::from),
+            None => self.place.look(self.path).await,
+        };
+        match now {
             Ok(now) => as_ours(&now, &token),
             // Somebody has removed it already.
-            Err(failure) if failure.is_missing() => ours.meta(),
+            Err(failure) if failure.is_missing() => sealed.ours.meta(),
             Err(failure) => Err(refused(failure)),
         }
     }
 
-    /// Why the server does not take what is written: version 3 has no word for "full".
-    async fn why(&self, failure: Failure, size: u64) -> RemoteError {
-        if !may_be_full(&failure) {
-            return super::status::naming(failure);
+    async fn place_new(&self, temp: &Temp<'_>) -> Result<Option<Attrs>, RemoteError> {
+        if !self.place.can.no_replace {
+            return moves::no_replace(self.place, &temp.path, self.path, false).await.map(|()| None);
         }
-        let space = self.space().await;
-        match (space, refused(failure)) {
-            (_, error @ RemoteError::Gone { .. }) => error,
-            (Some(space), _) if space.read_only => {
-                RemoteError::Forbidden("its file system is read-only".into())
+        let at = self.place.at(self.path);
+        let steps = [Request::Rename { from: &temp.path, to: &at }, Request::Lstat { path: &at }];
+        let mut results = self.place.in_turn(&steps).await?;
+        match results.first() {
+            Some(Ok(_)) => Ok(results.pop().and_then(Result::ok).filter(|_| results.len() == 1)),
+            Some(Err(failure)) => {
+                Err(self.place.taken_or(self.path, super::status::naming(failure.clone())).await)
             }
-            (Some(space), _) if space.free_bytes < size.max(1) || space.free_files == 0 => {
-                RemoteError::NoSpace("its disk is full".into())
-            }
-            (_, RemoteError::Io(words)) => RemoteError::NoSpace(format!(
-                "it does not take these bytes, as where a quota is reached ({words})"
-            )),
-            (_, error) => error,
+            None => Err(RemoteError::Io("it answers too little".into())),
         }
     }
 
-    async fn space(&self) -> Option<Space> {
-        if !self.place.can.offers.statvfs {
-            return None;
+    async fn place_over(
+        &self,
+        temp: &mut Temp<'_>,
+        old: &Seen,
+        sealed: &Sealed,
+    ) -> Result<Option<Attrs>, RemoteError> {
+        // As late as can be, and before anything is put anywhere.
+        let now = match &sealed.there {
+            Some(there) => there.clone(),
+            None => self.place.look(self.path).await.map_err(refused)?,
+        };
+        if now.token() != old.token() {
+            return Err(self.place.changed(self.path).await);
         }
-        let at = self.place.at(&Place::parent(self.path).ok()?);
-        let reply = self.place.session.begin(Request::Statvfs { path: &at }).await.ok()?.extended().await;
-        Space::parse(&reply.ok()?).ok()
+        let replacement = Replacement {
+            place: self.place,
+            path: self.path,
+            temp: &temp.path,
+            ours: &sealed.ours.token(),
+            old: &old.token(),
+        };
+        replacement.run().await.map_err(|refused| match refused {
+            Refused::Clean(error) => error,
+            Refused::Settled(error) => {
+                temp.settled = true;
+                error
+            }
+        })
     }
 }
 

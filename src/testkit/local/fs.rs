@@ -48,13 +48,17 @@ pub trait LocalFs: Send + Sync {
 
 /// Tries again as long as something is not here and can be got.
 pub(super) async fn provided<T>(fs: &dyn LocalFs, mut call: impl FnMut() -> Op<T> + Send) -> Op<T> {
+    let mut lacking = None;
     for _ in 0..10_000 {
         match call() {
-            Err(OpError::NotHere(need)) => fs.provide(&need).await?,
+            Err(OpError::NotHere(need)) => {
+                fs.provide(&need).await?;
+                lacking = Some(need);
+            }
             answer => return answer,
         }
     }
-    panic!("`provide` says that it is here, and the operation that it is not");
+    panic!("`provide` says that it is here, and the operation that it is not: {lacking:?}");
 }
 
 /// What is there, seen without any cache of the kernel; gets what is not here.

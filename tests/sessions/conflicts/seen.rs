@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use super::kinds::{Case, State, What, moved_there, must_be, plain, session};
-use crate::common::{Is, Session, all_have, has, known, skip, tries_known};
+use crate::common::{Is, Session, all_have, has};
 
 const CONFLICT: [(&str, Is); 5] = [
     ("id", Is::Number),
@@ -239,10 +239,7 @@ fn equal_changes_are_no_conflict() {
     s.online(0);
     s.must_conflict(&[]);
     // The newer time stays, on both sides.
-    if tries_known() {
-        s.must_agree();
-    }
-    skip(known("time-of-agreement"));
+    s.must_agree();
 }
 
 #[test]

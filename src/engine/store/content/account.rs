@@ -7,6 +7,7 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::contents::Contents;
+use super::flags::{Flag, Flags};
 use super::map::{self, Blocks, bytes_of, count};
 use super::state::{Content, State};
 use crate::model::ContentId;
@@ -48,8 +49,25 @@ impl Content {
         own_bytes(&self.state.read())
     }
 
-    /// It had so many bytes of its own and now has others.
-    pub(super) fn count(&self, before: u64, now: u64) {
+    /// It is there from now on.
+    pub(super) fn count_in(&self) {
+        let state = self.state.read();
+        self.count(&state.flags, 0, own_bytes(&state));
+    }
+
+    /// It is gone.
+    pub(super) fn count_out(&self) {
+        let state = self.state.write();
+        self.count(&state.flags, own_bytes(&state), 0);
+        state.flags.set(Flag::Gone, true);
+    }
+
+    /// It had so many bytes of its own and now has others. One that is gone does not count, whatever
+    /// still comes for it.
+    pub(super) fn count(&self, flags: &Flags, before: u64, now: u64) {
+        if flags.is(Flag::Gone) {
+            return;
+        }
         self.store.here.fetch_add(now.wrapping_sub(before) as i64, Relaxed);
     }
 }

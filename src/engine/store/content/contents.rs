@@ -96,7 +96,7 @@ impl Contents {
             };
             let content = Content::new(row.id, store.clone(), state);
             if row.over.is_none() {
-                content.count(0, content.own_bytes());
+                content.count_in();
             }
             all.insert(row.id, Arc::new(content));
         }
@@ -106,7 +106,7 @@ impl Contents {
             let overlay = Overlay::load(under, below, RangeSet::from_ranges(changed));
             let content = &all[&id];
             content.set_overlay(overlay);
-            content.count(0, content.own_bytes());
+            content.count_in();
         }
         let shared = Shared {
             stores: RwLock::new(stores),
@@ -199,7 +199,7 @@ impl Contents {
     pub fn discard(&self, id: ContentId) -> Option<Freed> {
         let content = self.shared.all.write().remove(&id)?;
         self.shared.laid_over.lock().remove(&id);
-        content.count(content.own_bytes(), 0);
+        content.count_out();
         Some(Freed(content.file()))
     }
 

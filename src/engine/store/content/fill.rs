@@ -66,7 +66,7 @@ impl Content {
         let new_bytes = state.size;
         let mut state = RwLockUpgradableReadGuard::upgrade(state);
         state.whole = true;
-        self.count(0, new_bytes);
+        self.count(&state.flags, 0, new_bytes);
         state.digest = Some(digest);
         state.flags.set(Flag::Checked, true);
         Ok(Filled { new_bytes, completed: true })
@@ -104,7 +104,7 @@ impl Content {
                 blocks.checked.set(block);
                 present.set(block);
             }
-            self.count(0, bytes.end - bytes.start);
+            self.count(&state.flags, 0, bytes.end - bytes.start);
             new_bytes += bytes.end - bytes.start;
             run.start = run.end;
         }
@@ -186,7 +186,7 @@ impl Content {
         let before = own_bytes(&state);
         state.large.get_or_insert_default().blocks = OnceLock::from(after);
         if differs {
-            self.count(before, own_bytes(&state));
+            self.count(&state.flags, before, own_bytes(&state));
             return Err(ContentError::Differs { content: self.id() });
         }
         state.whole = true;

@@ -11,8 +11,10 @@ pub(super) enum Flag {
     Checked = 2,
     /// Somebody may hold a descriptor of its file, and expects it not to change.
     HandedOut = 4,
+    /// Nothing refers to it any more.
+    Gone = 8,
     /// It may have holes, or more space than its size: written with a gap, or not known.
-    Uneven = 8,
+    Uneven = 16,
 }
 
 #[derive(Default)]

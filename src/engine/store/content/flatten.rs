@@ -89,7 +89,7 @@ impl Contents {
         let large = Large { overlay, blocks: OnceLock::new() };
         let was = state.large.replace(Box::new(large));
         state.flags.set(Flag::Checked, false);
-        content.count(before, own_bytes(&state));
+        content.count(&state.flags, before, own_bytes(&state));
         drop(state);
         self.shared.all.write().remove(&gone);
         let mut laid_over = self.shared.laid_over.lock();
@@ -114,7 +114,7 @@ impl Contents {
             let before = own_bytes(&state);
             state.file = freed.0;
             state.large = was;
-            content.count(before, own_bytes(&state) + under_bytes);
+            content.count(&state.flags, before, own_bytes(&state) + under_bytes);
         }
     }
 }

@@ -162,7 +162,7 @@ impl Content {
             map::write_sums(&self.store.handles, state.file, block, &[ABSENT])?;
             blocks.checked.clear(block);
             present.clear(block);
-            self.count(bytes.end - bytes.start, 0);
+            self.count(&state.flags, bytes.end - bytes.start, 0);
             state.set_dirty();
         }
         Ok(())

@@ -221,7 +221,7 @@ impl Content {
         }
         let freed = Freed(state.file);
         let empty = state.size == 0;
-        self.count(own_bytes(&state), 0);
+        self.count(&state.flags, own_bytes(&state), 0);
         *state = State::load(file, state.size, empty, true, state.digest);
         Ok(freed)
     }
@@ -241,7 +241,7 @@ impl Content {
         // Another thread may have been first; what it has may already know more.
         let known = large.blocks.get_or_init(|| {
             if !state.whole {
-                self.count(0, present_bytes(&blocks, state.size));
+                self.count(&state.flags, 0, present_bytes(&blocks, state.size));
             }
             blocks
         });

@@ -48,7 +48,7 @@ impl Content {
             if let Some(overlay) = state.overlay_mut() {
                 overlay.changed.insert(own);
             }
-            self.count(before, own_bytes(&state));
+            self.count(&state.flags, before, own_bytes(&state));
         }
         Ok(grows || news)
     }
@@ -80,7 +80,7 @@ impl Content {
             }
         }
         state.size = size;
-        self.count(before, own_bytes(&state));
+        self.count(&state.flags, before, own_bytes(&state));
         state.set_dirty();
         Ok(true)
     }
@@ -121,7 +121,7 @@ impl Content {
         if let Some(overlay) = state.overlay_mut() {
             overlay.changed = changed;
         }
-        self.count(before, own_bytes(&state));
+        self.count(&state.flags, before, own_bytes(&state));
         Ok(true)
     }
 
@@ -146,7 +146,7 @@ impl Content {
             let mut state = RwLockUpgradableReadGuard::upgrade(state);
             let before = own_bytes(&state);
             state.size = range.end;
-            self.count(before, own_bytes(&state));
+            self.count(&state.flags, before, own_bytes(&state));
         }
         Ok(grows)
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use futures::FutureExt;
 
-use crate::model::{ItemId, Needs, ProblemId, Side};
+use crate::model::{ItemId, LocPath, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
 use crate::store::persist::StoreError;
 use crate::store::rows::Problem;
@@ -43,7 +43,7 @@ pub enum Looked {
 
 impl Worker {
     pub(in crate::sync) async fn observe_loop(self: &Arc<Self>) -> End {
-        let root = crate::model::LocPath::root();
+        let root = LocPath::root();
         let hints = self.remote.watch(&root).await;
         let watches = hints.is_some();
         let every = if watches { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
@@ -51,6 +51,7 @@ impl Worker {
         let mut due = true;
         // Something was missing in a hinted folder: since when, and when all is looked at for it.
         let mut missing: Option<(Duration, Duration)> = None;
+        let mut looking = Duration::ZERO;
         loop {
             let woken = self.wake.listen();
             if self.is_stopping() {
@@ -68,8 +69,14 @@ impl Worker {
                 continue;
             }
             if !self.hints.lock().is_empty() {
-                self.world.sleep(GATHER_HINTS).await;
-                match self.follow_hints().await {
+                // What is changed here comes back as hints: looking takes a fifth of the time at the most.
+                if !self.gathered(GATHER_HINTS.max(looking * 4)).await {
+                    continue;
+                }
+                let began = self.world.elapsed();
+                let followed = self.follow_hints().await;
+                looking = self.world.elapsed() - began;
+                match followed {
                     Ok(Hinted::Noted) => {}
                     Ok(Hinted::Missing) => {
                         let now = self.world.elapsed();
@@ -100,6 +107,25 @@ impl Worker {
                     }
                 },
                 () = self.world.sleep(every).fuse() => due = true,
+            }
+        }
+    }
+
+    /// Waits for more hints; false where a round is asked for meanwhile, which sees to all of them.
+    async fn gathered(&self, pause: Duration) -> bool {
+        let until = self.world.elapsed() + pause;
+        loop {
+            let woken = self.wake.listen();
+            if self.is_stopping() || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
+                return false;
+            }
+            let left = until.saturating_sub(self.world.elapsed());
+            if left.is_zero() {
+                return true;
+            }
+            futures::select_biased! {
+                () = woken.fuse() => {}
+                () = self.world.sleep(left).fuse() => {}
             }
         }
     }
@@ -228,7 +254,7 @@ impl Worker {
             true => Some(self.observing.lock().await),
             false => None,
         };
-        let found = observe(&self.store, &self.remote, self.location, scope).await?;
+        let mut found = observe(&self.store, &self.remote, self.location, scope).await?;
         let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
         // Only a look at everything can take the brake off, or carry out what was consented to.
@@ -243,7 +269,9 @@ impl Worker {
             }
             self.held_back.lock().retain(|_, why| *why != HeldBack::Brake);
         }
+        let fresh = std::mem::take(&mut found.unreadable_fresh);
         let mut applied = found.apply(&self.store, &self.can())?;
+        self.note_unreadable(&[], &self.now_known(fresh))?;
         self.follow_up(std::mem::take(&mut applied.left));
         self.kick();
         Ok(applied)
@@ -276,6 +304,13 @@ impl Worker {
             }
             Ok(())
         })
+    }
+
+    /// Folders that were new when they were walked.
+    fn now_known(&self, paths: Vec<(LocPath, RemoteError)>) -> Vec<(ItemId, RemoteError)> {
+        let tree = self.store.read();
+        let known = |path: &LocPath| tree.resolve(self.location, path, Side::Server);
+        paths.into_iter().filter_map(|(path, error)| Some((known(&path)?, error))).collect()
     }
 
     fn note_unreadable(

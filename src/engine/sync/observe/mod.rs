@@ -52,6 +52,8 @@ pub struct Observation {
     pub refused: Vec<(ItemId, Vec<u8>, String)>,
     /// Folders that could not be listed. What is in them is not missing.
     pub unreadable: Vec<(ItemId, RemoteError)>,
+    /// The same of folders that are not known yet.
+    unreadable_fresh: Vec<(LocPath, RemoteError)>,
 }
 
 /// From here on it was listed; what became true since is kept in mind until this goes.
@@ -125,6 +127,7 @@ pub async fn observe(
         lost: BTreeMap::new(),
         refused: Vec::new(),
         unreadable: Vec::new(),
+        unreadable_fresh: Vec::new(),
     };
     walk(store, remote, scope, &mut found).await?;
     Ok(found)

@@ -95,8 +95,9 @@ pub(super) async fn walk(
                 continue;
             }
             Err(error) => {
-                if let Where::Item(folder) = job.place {
-                    found.unreadable.push((folder, error));
+                match job.place {
+                    Where::Item(folder) => found.unreadable.push((folder, error)),
+                    Where::Fresh { path } => found.unreadable_fresh.push((path, error)),
                 }
                 continue;
             }

@@ -66,6 +66,7 @@ impl Worker {
         let mut sends = FuturesUnordered::new();
         let mut looks = FuturesUnordered::new();
         let mut settled_at = 0;
+        let mut settle_again = Duration::ZERO;
         // A folder is on its way: it changes the paths of all that lies in it, and goes alone.
         let mut moving = None;
         // Something could not be settled yet: what it waits for may leave no record (a close).
@@ -79,7 +80,9 @@ impl Worker {
             if !self.is_stopping() {
                 let seq = self.store.item_seq();
                 let round = self.rounds.done.load(SeqCst);
-                if seq != settled_at || held {
+                // After each answer it would cost more than what is sent.
+                let began = self.world.elapsed();
+                if (seq != settled_at || held) && (sends.is_empty() || began >= settle_again) {
                     match self.settle_open() {
                         Ok(later) => held = later,
                         // What is sent may be what makes room.
@@ -87,6 +90,8 @@ impl Worker {
                         Err(error) => return End::Store(error),
                     }
                     settled_at = self.store.item_seq();
+                    let now = self.world.elapsed();
+                    settle_again = now + (now - began) * 4;
                 }
                 if sends.len() <= SENDS / 2 && moving.is_none() {
                     match self.hand_over_ready(SENDS - sends.len(), sends.is_empty()).await {

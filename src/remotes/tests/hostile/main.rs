@@ -3,6 +3,7 @@
 //! It writes its own messages, so that what it sends owes nothing to the code under test. It has one
 //! folder `/srv` with one file in it, is read-only, and keeps to the protocol but for its one lie.
 
+mod relay;
 mod wire;
 
 use std::io::Write;
@@ -31,6 +32,11 @@ struct Server {
 
 fn main() {
     let lie = std::env::args().nth(1).unwrap_or_default();
+    if lie == "relay" {
+        let (specs, server) = (std::env::args().nth(2), std::env::args().nth(3));
+        let _ = relay::run(&specs.unwrap_or_default(), &server.unwrap_or_default());
+        return;
+    }
     let mut server = Server { lie, held: Vec::new(), listings: 0, stats: 0, answers: 0 };
     // An end of the other side is an end of this one.
     let _ = server.serve();

@@ -11,6 +11,10 @@ use holdfast_testkit::sshd::{HOST, Sshd, sftp_server};
 
 use crate::support::{OWNER, PATIENT, is_root, skipped};
 
+/// Of OpenSSH; what `sftp-server -P` takes.
+const EXTENSIONS: &str = "posix-rename,hardlink,fsync,lsetstat,statvfs,fstatvfs,limits,copy-data,\
+                          expand-path,users-groups-by-id";
+
 /// A server, and a folder of it. Fields go in their order: first the remote.
 pub struct Server {
     subject: Subject,
@@ -54,6 +58,7 @@ impl Server {
 
 mod faults;
 mod hostile;
+mod races;
 
 mod openssh {
     use super::*;
@@ -79,10 +84,8 @@ mod plain {
     use super::*;
 
     async fn fixture() -> Option<Server> {
-        let extensions = "posix-rename,hardlink,fsync,lsetstat,statvfs,fstatvfs,limits,copy-data,expand-path,\
-                          users-groups-by-id";
         match sftp_server() {
-            Ok(program) => Server::start(&format!("{program} -P {extensions}")).await,
+            Ok(program) => Server::start(&format!("{program} -P {EXTENSIONS}")).await,
             Err(why) => {
                 skipped(&why);
                 None

@@ -111,3 +111,19 @@ fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
     place.at_rest();
     assert_eq!(place.there("f").as_deref(), Some("MORE"));
 }
+
+#[test]
+fn names_made_together_are_one_file_there() {
+    let place = Place::with(|_| {});
+    place.offline();
+    place.put("nas", "b", "one file");
+    let (root, node) = (place.node("nas"), place.node("nas/b"));
+    for name in [&b"a"[..], b"c"] {
+        place.op(|fs| fs.link(node, root, name)).expect("it can have another name");
+    }
+    place.online();
+    place.at_rest();
+    let files: Vec<_> = place.server.files().into_iter().map(|(_, meta, _)| meta.file_id).collect();
+    assert_eq!(files.len(), 3);
+    assert!(files[0].is_some() && files.iter().all(|id| *id == files[0]), "{files:?}");
+}

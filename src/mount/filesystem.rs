@@ -21,27 +21,32 @@ const LARGEST_BYTES: u32 = 1 << 20;
 /// Requests the kernel may have under way on nobody's behalf (reading ahead).
 const MOST_IN_BACKGROUND: u16 = 64;
 
+/// What is agreed on with the kernel, whatever serves the requests.
+pub fn agree(config: &mut KernelConfig) {
+    // HANDLE_KILLPRIV_V2: we clear set-id bits, and the kernel does not ask for
+    // `security.capability` before each write. ATOMIC_O_TRUNC: opening and truncating is one
+    // step. No WRITEBACK_CACHE, ever; no locks: the kernel's own are right for one machine.
+    let wanted = InitFlags::FUSE_DO_READDIRPLUS
+        | InitFlags::FUSE_READDIRPLUS_AUTO
+        | InitFlags::FUSE_PARALLEL_DIROPS
+        | InitFlags::FUSE_CACHE_SYMLINKS
+        | InitFlags::FUSE_ATOMIC_O_TRUNC
+        | InitFlags::FUSE_HANDLE_KILLPRIV_V2;
+    if let Err(unknown) = config.add_capabilities(wanted) {
+        tracing::info!(?unknown, "an older kernel");
+        // What is left is known: it was just told.
+        let _ = config.add_capabilities(wanted.difference(unknown));
+    }
+    let _ = config.set_max_write(LARGEST_BYTES);
+    if let Err(most) = config.set_max_readahead(LARGEST_BYTES) {
+        let _ = config.set_max_readahead(most);
+    }
+    let _ = config.set_max_background(MOST_IN_BACKGROUND);
+}
+
 impl Filesystem for Server {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
-        // HANDLE_KILLPRIV_V2: we clear set-id bits, and the kernel does not ask for
-        // `security.capability` before each write. ATOMIC_O_TRUNC: opening and truncating is one
-        // step. No WRITEBACK_CACHE, ever; no locks: the kernel's own are right for one machine.
-        let wanted = InitFlags::FUSE_DO_READDIRPLUS
-            | InitFlags::FUSE_READDIRPLUS_AUTO
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_CACHE_SYMLINKS
-            | InitFlags::FUSE_ATOMIC_O_TRUNC
-            | InitFlags::FUSE_HANDLE_KILLPRIV_V2;
-        if let Err(unknown) = config.add_capabilities(wanted) {
-            tracing::info!(?unknown, "an older kernel");
-            // What is left is known: it was just told.
-            let _ = config.add_capabilities(wanted.difference(unknown));
-        }
-        let _ = config.set_max_write(LARGEST_BYTES);
-        if let Err(most) = config.set_max_readahead(LARGEST_BYTES) {
-            let _ = config.set_max_readahead(most);
-        }
-        let _ = config.set_max_background(MOST_IN_BACKGROUND);
+        agree(config);
         Ok(())
     }
 

@@ -53,5 +53,8 @@ mod workers;
 mod xattr;
 
 pub use error::MountError;
+// For the bare file system of the bench, which is to differ in nothing else.
+#[doc(hidden)]
+pub use filesystem::agree;
 pub use mount::Mount;
 pub use options::MountOptions;

@@ -26,7 +26,8 @@ impl MountOptions {
     }
 
     /// As fuser wants them. `root`: who mounts may do what only root may.
-    pub(crate) fn config(&self, root: bool) -> Result<Config, MountError> {
+    #[doc(hidden)]
+    pub fn config(&self, root: bool) -> Result<Config, MountError> {
         let mut config = Config::default();
         config.n_threads = Some(self.threads.max(1));
         // Requests that a lost clone had read would be lost with it: one descriptor for all.

@@ -23,9 +23,10 @@ cargo xtask COMMAND
                            tests whose names hold it, without format check and lints.
                            The last line is `N passed, N failed, N skipped`.
   demo                     one round of work on a folder-backed location, told step by step
-  bench [--quick] [--runs N] [NAME]
-                           measure against other programs; NAME is one of
-                           preload, unchanged, edits, replay, mount
+  bench [--quick | --scale N] [--runs N] [--list] [NAME...]
+                           measure against other programs and print one table; NAME is a row
+                           or the beginning of some, --list names them; --scale 0.1 (or
+                           --quick) takes a tenth of the files
 ";
 
 fn main() -> ExitCode {

@@ -104,21 +104,41 @@ fn is_executable(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|m| m.is_file() && m.permissions().mode() & 0o111 != 0)
 }
 
+/// Which program of a package.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Build {
+    /// The one named like it.
+    Debug,
+    Release,
+    /// Both for measuring: as in a release.
+    Example(&'static str),
+    Bench(&'static str),
+}
+
 /// Builds one program of the workspace and says where it lies.
-pub fn build(package: &str, release: bool) -> Result<PathBuf> {
+pub fn build(package: &str, what: Build) -> Result<PathBuf> {
     let mut command = cargo();
-    command.args(["build", "--package", package, "--bin", package]);
-    command.arg("--message-format=json-render-diagnostics");
-    if release {
+    command.args(["build", "--package", package, "--message-format=json-render-diagnostics"]);
+    let name = match what {
+        Build::Debug | Build::Release => package,
+        Build::Example(name) | Build::Bench(name) => name,
+    };
+    command.arg(match what {
+        Build::Debug | Build::Release => "--bin",
+        Build::Example(_) => "--example",
+        Build::Bench(_) => "--bench",
+    });
+    command.arg(name);
+    if what != Build::Debug {
         command.arg("--release");
     }
     command.stderr(Stdio::inherit());
     let output = capture(&mut command)?;
     if !output.status.success() {
-        return Err(Failure::new(format!("{package} does not build")));
+        return Err(Failure::new(format!("{name} of {package} does not build")));
     }
-    executable(&String::from_utf8_lossy(&output.stdout), package)
-        .ok_or_else(|| Failure::new(format!("cargo built {package} but does not say where it is")))
+    executable(&String::from_utf8_lossy(&output.stdout), name)
+        .ok_or_else(|| Failure::new(format!("cargo built {name} but does not say where it is")))
 }
 
 /// The program's path in what cargo says with `--message-format=json`.

@@ -1,6 +1,7 @@
 //! Times the line merge against `git merge-file` on the same texts, in the same run, and prints ratios.
 //!
-//! `cargo bench -p holdfast-engine --bench merge_ratio [-- RUNS]`
+//! `cargo bench -p holdfast-engine --bench merge_ratio [-- RUNS]`; with `--samples` each run of each text on
+//! a line of its own (texts, our seconds, git's), as `cargo xtask bench merge` reads it.
 //!
 //! Git's time includes its start and reading the files: both are shown by the row of three empty texts. Ours
 //! includes reading the files too. The fastest of the runs counts (default 5).
@@ -19,16 +20,21 @@ use holdfast_engine::merge::text::{Labels, Limits, MarkerStyle, Merge};
 type Failure = Box<dyn std::error::Error>;
 
 fn main() -> Result<(), Failure> {
-    let runs: usize = std::env::args().nth(1).map_or(Ok(5), |runs| runs.parse())?;
+    // Cargo adds `--bench`.
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| arg != "--bench").collect();
+    let samples = args.iter().any(|arg| arg == "--samples");
+    let runs = args.iter().find(|arg| !arg.starts_with('-')).map_or(Ok(5), |runs| runs.parse())?;
     let folder = std::env::temp_dir().join(format!("merge-ratio-{}", std::process::id()));
     std::fs::create_dir(&folder)?;
-    let outcome = run_all(&folder, runs);
+    let outcome = run_all(&folder, runs, samples);
     std::fs::remove_dir_all(&folder)?;
     outcome
 }
 
-fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
-    println!("{:<58} {:>9} {:>9} {:>7}  same  conflicts", "texts", "ours ms", "git ms", "ours/git");
+fn run_all(folder: &Path, runs: usize, samples: bool) -> Result<(), Failure> {
+    if !samples {
+        println!("{:<58} {:>9} {:>9} {:>7}  same  conflicts", "texts", "ours ms", "git ms", "ours/git");
+    }
     for case in cases() {
         for (name, lines) in [("original", &case.original), ("local", &case.local), ("server", &case.server)]
         {
@@ -42,7 +48,7 @@ fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
             let read = |name| std::fs::read(folder.join(name));
             let merge = Merge::new(read("original")?, read("local")?, read("server")?, Limits::default())?;
             let text = merge.render_marked(MarkerStyle::TwoSides, Labels::default());
-            ours = ours.min(start.elapsed());
+            let our_time = start.elapsed();
             conflicts = merge.conflict_count();
 
             let start = Instant::now();
@@ -55,7 +61,11 @@ fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
                 println!("SKIPPED: git is not installed");
                 return Ok(());
             };
-            theirs = theirs.min(start.elapsed());
+            let their_time = start.elapsed();
+            if samples {
+                println!("{}\t{}\t{}", case.name, our_time.as_secs_f64(), their_time.as_secs_f64());
+            }
+            (ours, theirs) = (ours.min(our_time), theirs.min(their_time));
             same = match (git.status.code(), merge.is_clean()) {
                 (Some(0), true) if git.stdout == text => "text",
                 (Some(0), true) => "DIFFERS",
@@ -65,7 +75,9 @@ fn run_all(folder: &Path, runs: usize) -> Result<(), Failure> {
         }
         let ratio = ours.as_secs_f64() / theirs.as_secs_f64();
         let (ours, theirs) = (ours.as_secs_f64() * 1e3, theirs.as_secs_f64() * 1e3);
-        println!("{:<58} {ours:>9.1} {theirs:>9.1} {ratio:>7.2}  {same:<8} {conflicts}", case.name);
+        if !samples {
+            println!("{:<58} {ours:>9.1} {theirs:>9.1} {ratio:>7.2}  {same:<8} {conflicts}", case.name);
+        }
     }
     Ok(())
 }

@@ -1,6 +1,5 @@
 //! Attributes of nodes: read and set.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use crate::model::{FileHandle, Kind, NodeId, Time};
@@ -144,9 +143,9 @@ pub(crate) fn mark_times(tx: &mut Tx<'_>, node: NodeId) {
 pub(crate) fn note_change(tx: &mut Tx<'_>, node: NodeId) {
     let elapsed = tx.elapsed();
     if let Some(live) = tx.tree_mut().live_mut(node) {
-        live.changed = match live.changed {
-            Some((first, _)) => Some((first, elapsed)),
-            None => Some((elapsed, elapsed)),
+        live.changed = match &live.changed {
+            Some(changed) => Some(Box::new((changed.0, elapsed))),
+            None => Some(Box::new((elapsed, elapsed))),
         };
     }
 }
@@ -193,7 +192,4 @@ pub(super) fn referenced(store: &Store, live: &Live) -> Attr {
     attr_of(store, live)
 }
 
-/// An empty list, shared.
-pub(crate) fn no_xattrs() -> crate::model::Xattrs {
-    Arc::new(Vec::new())
-}
+pub(crate) use crate::model::no_xattrs;

@@ -140,27 +140,54 @@ impl Fileops {
     ) -> Op<()> {
         self.refuse_views(node)?;
         self.store().room.admit()?;
-        let (content, was, row_changed) = loop {
-            let content = self.writable(node)?;
-            // First the record that it is being written: on a full disk nothing is touched.
+        while !self.change_once(node, kill_suid, &change)? {}
+        Ok(())
+    }
+
+    /// Tells whether it could be done: meanwhile the content may have been sealed for sending, or
+    /// another thread may have been first with a new one.
+    fn change_once(
+        &self,
+        node: NodeId,
+        kill_suid: bool,
+        change: impl Fn(&Content) -> Result<bool, ContentError>,
+    ) -> Op<bool> {
+        let Writable { content, instead_of } = self.writable(node)?;
+        let fresh = instead_of.is_some();
+        // First the record that it is being written: on a full disk nothing is touched. A new
+        // content is nobody's before it is recorded.
+        if !fresh {
             self.begin_writing(node)?;
-            let was = content.size();
-            match change(&content) {
-                Ok(row_changed) => break (content, was, row_changed),
-                // It was sealed for sending meanwhile: go on with one laid over it.
-                Err(ContentError::Sealed { .. }) => {}
-                Err(error) => {
-                    self.close_if_unopened(node);
-                    return Err(from_content(error));
+        }
+        let was = content.size();
+        let row_changed = match change(&content) {
+            Ok(row_changed) => row_changed,
+            Err(ContentError::Sealed { .. }) if !fresh => return Ok(false),
+            Err(error) => {
+                match fresh {
+                    true => discard(self, content.id()),
+                    false => self.close_if_unopened(node),
                 }
+                return Err(from_content(error));
             }
         };
-        // The bytes are there by now: what is left is to say so, on a full disk too.
-        let recorded = self.store().write_in_reserve(|tx| {
+        let record = |tx: &mut Tx<'_>| {
+            let live = tx.tree().node(node).ok_or(OpError::Stale)?;
+            let set_ids = without_set_ids(live.row.mode) != live.row.mode;
+            if let Some(expected) = instead_of {
+                if live.row.content != expected {
+                    return Ok(false);
+                }
+                tx.add_content(content.id());
+            } else if row_changed {
+                tx.touch_content(content.id());
+            }
             let size = content.size();
             let now = tx.now();
-            let set_ids = tx.tree().node(node).is_some_and(|l| without_set_ids(l.row.mode) != l.row.mode);
             tx.edit_node(node, |row| {
+                if fresh {
+                    row.content = Some(content.id());
+                }
                 row.size = size;
                 row.mtime = now;
                 row.ctime = now;
@@ -173,22 +200,27 @@ impl Fileops {
                 // The kernel asks again for `stat`, but not before it runs the file.
                 tx.invalidate_node(node);
             }
-            if row_changed {
-                tx.touch_content(content.id());
-            }
             record_write(tx, node);
-            Ok::<_, OpError>(())
-        });
-        if let Err(error) = recorded {
+            Ok(true)
+        };
+        let recorded = match fresh {
+            true => self.store().write(record),
+            // The bytes are changed: that they are is recorded even where the disk became full meanwhile.
+            false => self.store().write_in_reserve(record),
+        };
+        match (&recorded, fresh) {
+            (Ok(true), _) => {}
+            (_, true) => discard(self, content.id()),
             // What is not recorded has not happened: the size is the one that the row says.
-            if content.size() != was
-                && let Err(error) = content.truncate(was)
-            {
-                tracing::error!(node = node.0, %error, "a file has another size than its row");
+            (_, false) => {
+                if content.size() != was
+                    && let Err(error) = content.truncate(was)
+                {
+                    tracing::error!(node = node.0, %error, "a file has another size than its row");
+                }
             }
-            return Err(error);
         }
-        Ok(())
+        recorded
     }
 
     /// The row says that the file is being written before its content changes.
@@ -203,50 +235,40 @@ impl Fileops {
         })
     }
 
-    /// A content of the node that may be written: its own, or one that begins as it.
-    fn writable(&self, node: NodeId) -> Op<Arc<Content>> {
-        loop {
-            let current = {
-                let tree = self.store().read();
-                let live = tree.node(node).ok_or(OpError::Stale)?;
-                if live.row.kind != Kind::File {
-                    return Err(OpError::Invalid);
-                }
-                live.row.content
-            };
-            let contents = self.store().contents();
-            let current = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
-            if let Some(content) = current.as_ref().filter(|content| !content.is_whole())
-                && content.complete_if_all_here().map_err(from_content)?
-            {
-                self.store().write(|tx| {
-                    tx.touch_content(content.id());
-                    Ok::<_, OpError>(())
-                })?;
+    /// A content for the node that may be written: its own, or a new one that begins as it.
+    fn writable(&self, node: NodeId) -> Op<Writable> {
+        let current = {
+            let tree = self.store().read();
+            let live = tree.node(node).ok_or(OpError::Stale)?;
+            if live.row.kind != Kind::File {
+                return Err(OpError::Invalid);
             }
-            if let Some(content) = &current
-                && content.is_whole()
-                && !content.is_sealed()
-            {
-                return Ok(content.clone());
-            }
-            let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
-            let fresh = match &current {
-                Some(content) => contents
-                    .derive(content, id, file)
-                    .map_err(|error| not_here(node, content, 0..content.size(), error))?,
-                None => self.create_content(node, id, file)?,
-            };
-            let expected = current.as_ref().map(|c| c.id());
-            match self.set_content(node, expected, &fresh, None) {
-                Ok(true) => return Ok(fresh),
-                Ok(false) => discard(self, id),
-                Err(error) => {
-                    discard(self, id);
-                    return Err(error);
-                }
-            }
+            live.row.content
+        };
+        let contents = self.store().contents();
+        let before = current.map(|id| contents.get(id).ok_or(OpError::Io)).transpose()?;
+        if let Some(content) = before.as_ref().filter(|content| !content.is_whole())
+            && content.complete_if_all_here().map_err(from_content)?
+        {
+            self.store().write(|tx| {
+                tx.touch_content(content.id());
+                Ok::<_, OpError>(())
+            })?;
         }
+        if let Some(content) = &before
+            && content.is_whole()
+            && !content.is_sealed()
+        {
+            return Ok(Writable { content: content.clone(), instead_of: None });
+        }
+        let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
+        let content = match &before {
+            Some(content) => contents
+                .derive(content, id, file)
+                .map_err(|error| not_here(node, content, 0..content.size(), error))?,
+            None => self.create_content(node, id, file)?,
+        };
+        Ok(Writable { content, instead_of: Some(current) })
     }
 
     fn create_content(&self, node: NodeId, id: ContentId, file: u64) -> Op<Arc<Content>> {
@@ -278,7 +300,7 @@ impl Fileops {
             }
             let (id, file) = (ContentId(self.store().new_id()), self.store().new_id());
             let fresh = self.create_content(node, id, file)?;
-            match self.set_content(node, current, &fresh, Some((current, kill_suid))) {
+            match self.set_empty(node, current, &fresh, kill_suid) {
                 Ok(true) => return Ok(()),
                 Ok(false) => discard(self, id),
                 Err(error) => {
@@ -289,13 +311,13 @@ impl Fileops {
         }
     }
 
-    /// Gives the node another content, if it still has the expected one.
-    fn set_content(
+    /// Gives the node a content that is empty, if it still has the expected one.
+    fn set_empty(
         &self,
         node: NodeId,
         expected: Option<ContentId>,
         fresh: &Arc<Content>,
-        truncating: Option<(Option<ContentId>, bool)>,
+        kill_suid: bool,
     ) -> Op<bool> {
         self.store().write(|tx| {
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
@@ -316,22 +338,27 @@ impl Fileops {
             tx.edit_node(node, |row| {
                 row.content = Some(fresh.id());
                 row.size = fresh.size();
-                if let Some((replaced, kill_suid)) = truncating {
-                    if kill_suid {
-                        row.mode = without_set_ids(row.mode);
-                    }
-                    row.mtime = now;
-                    row.ctime = now;
-                    row.writing = true;
-                    if may_replace {
-                        row.replaced = replaced;
-                    }
+                if kill_suid {
+                    row.mode = without_set_ids(row.mode);
+                }
+                row.mtime = now;
+                row.ctime = now;
+                row.writing = true;
+                if may_replace {
+                    row.replaced = expected;
                 }
             });
             record_write(tx, node);
             Ok(true)
         })
     }
+}
+
+/// A content that may be written.
+struct Writable {
+    content: Arc<Content>,
+    /// Of a new one: what the node has until it is recorded.
+    instead_of: Option<Option<ContentId>>,
 }
 
 fn discard(ops: &Fileops, id: ContentId) {

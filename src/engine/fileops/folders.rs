@@ -56,7 +56,7 @@ impl Fileops {
         let mut entries = Vec::with_capacity(live.children.len() + 2);
         entries.push(FolderEntry { node, kind: Kind::Folder, name: b".".to_vec() });
         entries.push(FolderEntry { node: above, kind: Kind::Folder, name: b"..".to_vec() });
-        for (name, id) in &live.children {
+        for (name, id) in live.children.iter() {
             let Some(entry) = tree.item(*id).and_then(|i| i.entry.as_ref()) else {
                 continue;
             };

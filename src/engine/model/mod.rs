@@ -13,5 +13,5 @@ pub use ids::{ConflictId, ContentId, FileHandle, HistoryId, ItemId, LocationId, 
 pub use name::{Name, NameError, TEMP_PREFIX};
 pub use path::{LocPath, PathError, Target, is_location_name};
 pub use report::*;
-pub use state::{Confidence, Digest, Kind, Meta, State, Version, Xattrs};
+pub use state::{Confidence, Digest, Kind, Meta, State, Version, Xattrs, no_xattrs};
 pub use time::Time;

@@ -1,7 +1,7 @@
 //! What one of the three states of an item says: place, kind, attributes, content.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,12 @@ impl fmt::Debug for Digest {
 
 /// Extended attributes, sorted by name. Only `user.` names are kept.
 pub type Xattrs = Arc<Vec<(Vec<u8>, Vec<u8>)>>;
+
+/// The empty list: one for all.
+pub fn no_xattrs() -> Xattrs {
+    static NONE: LazyLock<Xattrs> = LazyLock::new(Xattrs::default);
+    NONE.clone()
+}
 
 /// What is known of a file, folder or link without its content or place, as a server tells it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

@@ -28,6 +28,21 @@ enum Key {
     Once(u64),
 }
 
+impl Key {
+    fn of(delta: &Delta) -> Key {
+        match delta {
+            Delta::Item(id, _) => Key::Item(*id),
+            Delta::Node(id, _) => Key::Node(*id),
+            Delta::Content(id, _) => Key::Content(*id),
+            Delta::Location(id, _) => Key::Location(*id),
+            Delta::Stash(id, _) => Key::Stash(*id),
+            Delta::History(id, _) => Key::History(*id),
+            Delta::Happened(row) => Key::Once(row.seq),
+            Delta::NextId(_) => Key::NextId,
+        }
+    }
+}
+
 /// Records that are acknowledged and not committed yet. The newest row of each key stands for all.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -45,21 +60,13 @@ impl Batch {
 
     pub fn add(&mut self, seq: u64, deltas: Vec<Delta>, sync: Vec<ContentId>, garbage: Vec<ContentId>) {
         self.seq = seq;
-        for delta in deltas {
-            let key = match &delta {
-                Delta::Item(id, _) => Key::Item(*id),
-                Delta::Node(id, _) => Key::Node(*id),
-                Delta::Content(id, _) => Key::Content(*id),
-                Delta::Location(id, _) => Key::Location(*id),
-                Delta::Stash(id, _) => Key::Stash(*id),
-                Delta::History(id, _) => Key::History(*id),
-                Delta::Happened(row) => Key::Once(row.seq),
-                Delta::NextId(_) => Key::NextId,
-            };
-            self.rows.insert(key, delta);
-        }
+        self.rows.extend(deltas.into_iter().map(|delta| (Key::of(&delta), delta)));
         self.sync.extend(sync);
         self.garbage.extend(garbage);
+    }
+
+    pub fn len(&self) -> usize {
+        self.rows.len()
     }
 
     fn take(&mut self) -> Batch {
@@ -160,7 +167,7 @@ impl Shared {
     /// Contents first, then the rows, then what nothing refers to any more.
     fn commit_gathered(&self) -> Result<(), StoreError> {
         let mut database = self.database.lock();
-        let batch = self.batch.lock().take();
+        let mut batch = self.batch.lock().take();
         // What is final is on the disk before its row says so. What a program still writes is
         // synced when it is closed; cut off before, it is flagged.
         let rows_of = batch.rows.keys().filter_map(|key| match key {
@@ -169,7 +176,7 @@ impl Shared {
         });
         let mut contents: Vec<_> = rows_of.collect();
         contents.extend(batch.sync.iter().filter_map(|id| self.contents.get(*id)));
-        let rows: Vec<Delta> = batch.rows.values().cloned().collect();
+        let rows: Vec<Delta> = batch.rows.drain().map(|(_, delta)| delta).collect();
         let committed = self.room.or_in_reserve(|| {
             self.contents.sync(&contents)?;
             if rows.is_empty() { Ok(()) } else { database.commit(&rows, batch.seq) }
@@ -180,6 +187,7 @@ impl Shared {
             let mut newer = self.batch.lock();
             let mut merged = batch;
             merged.seq = newer.seq;
+            merged.rows.extend(rows.into_iter().map(|delta| (Key::of(&delta), delta)));
             merged.rows.extend(newer.rows.drain());
             merged.sync.append(&mut newer.sync);
             merged.garbage.append(&mut newer.garbage);

@@ -95,7 +95,14 @@ impl DirFiles {
         Ok(())
     }
 
+    /// One after the other, but all under way first: then the first wait is for all of them, and one
+    /// commit of the file system has them all.
     fn sync_each(&self, files: &[Arc<dyn StoreFile>]) -> io::Result<()> {
+        if files.len() > 1 {
+            for file in files {
+                begin_writing(&ours(file.as_ref())?.file);
+            }
+        }
         for file in files {
             ours(file.as_ref())?.file.sync_data()?;
         }
@@ -180,6 +187,13 @@ impl Files for DirFiles {
         let block = if stat.f_frsize == 0 { stat.f_bsize } else { stat.f_frsize };
         Ok((stat.f_blocks.saturating_mul(block), stat.f_bavail.saturating_mul(block), block))
     }
+}
+
+/// Has the kernel begin to write a file's changed pages. A hint: where it does nothing, syncing does it.
+fn begin_writing(file: &File) {
+    use std::os::fd::AsRawFd;
+    // SAFETY: takes a descriptor that is open and three numbers, and touches no memory of ours.
+    unsafe { libc::sync_file_range(file.as_raw_fd(), 0, 0, libc::SYNC_FILE_RANGE_WRITE) };
 }
 
 fn slot(number: u64) -> usize {

@@ -54,6 +54,9 @@ pub enum Invalidation {
     Barrier(async_channel::Sender<()>),
 }
 
+/// Rows that wait for the commit before long work waits for it too; some hundred bytes each.
+const MOST_GATHERED: usize = 16 << 10;
+
 /// Numbers are set aside in the database by so many at a time.
 const ID_RANGE: u64 = 4096;
 
@@ -230,6 +233,16 @@ impl Store {
     pub fn flush(&self) -> Result<(), StoreError> {
         let seq = self.batch.lock().seq;
         self.flush_to(seq)
+    }
+
+    /// Between the steps of long work: where more is gathered than is good to hold in memory, waits
+    /// until it is committed.
+    pub fn relieve(&self) -> Result<(), StoreError> {
+        let (gathered, seq) = {
+            let batch = self.batch.lock();
+            (batch.len(), batch.seq)
+        };
+        if gathered > MOST_GATHERED { self.flush_to(seq) } else { Ok(()) }
     }
 
     /// As `flush`, without holding up the thread.

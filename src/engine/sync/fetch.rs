@@ -21,6 +21,8 @@ use super::worker::{End, Worker};
 const READS: usize = 64;
 /// Most bytes of one read; whole blocks.
 const READ_BYTES: u64 = 4 * BLOCK;
+/// Most bytes of all reads under way: each is in memory once it has come.
+const BYTES_UNDER_WAY: u64 = 12 << 20;
 
 /// What is to be fetched in the background, the urgent first.
 #[derive(Default)]
@@ -166,7 +168,7 @@ impl Worker {
         let mut coming = 0;
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
-            while reads.len() < READS && !self.is_stopping() {
+            while reads.len() < READS && coming < BYTES_UNDER_WAY && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some((id, wish)) = self.next_wanted() else { break };
                     let Some(source) = self.server_source(id) else {
@@ -327,6 +329,7 @@ impl Worker {
                     Ok::<_, StoreError>(())
                 })
                 .map_err(Failure::Store)?;
+            self.store.relieve().map_err(Failure::Store)?;
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ fn settles_at(tree: &Tree, item: &Item, cut_short: bool) -> Option<Duration> {
         return tree.removed_at(item).filter(|_| !cut_short).map(|at| at + QUIET);
     };
     let live = tree.node(entry.node)?;
-    let (first, last) = live.changed?;
+    let (first, last) = **live.changed.as_ref()?;
     if live.writers > 0 || live.row.writing {
         return Some(last + OPEN_QUIET);
     }

@@ -141,6 +141,7 @@ pub fn settle_all(store: &Store, mut items: Vec<ItemId>) -> Result<Vec<(ItemId, 
                 }
                 Ok::<_, StoreError>(())
             })?;
+            store.relieve()?;
         }
         if later.is_empty() || later.len() == before {
             left.extend(later.into_iter().map(|id| (id, Settled::Later)));

@@ -4,7 +4,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod figures;
 mod local;
 mod process;
 mod races;

@@ -1,89 +1,134 @@
-//! Rows of ordinary programs' work in the mount, against the same work on the native file system.
+//! Rows of ordinary programs' work in the mount, against the same work on the native file system and
+//! on a bare FUSE file system over it.
 //!
-//! The location is offline meanwhile, so that no replay runs beside. Metadata work is to be measured
-//! against a FUSE file system that keeps no log: it joins as one more [`Place`] in [`measure`].
+//! The location is offline meanwhile, so that no replay runs beside.
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use super::table::{Cell, Row, Table};
+use super::bare::{self, Bare};
+use super::table::{Goal, Row, Table, Unit};
 use super::tree::{self, Noise, Shape};
 use super::{Options, timed};
 use crate::run::{Result, While, capture, quiet, run};
 use crate::served::Served;
 
-/// A folder to work in, and whose it is.
-struct Place {
-    who: &'static str,
-    folder: PathBuf,
-}
+const OURS: &str = "holdfast";
+const NATIVE: &str = "native";
+const BARE: &str = "bare FUSE";
 
 /// How much of everything.
 struct Sizes {
     mib: usize,
-    find: usize,
     files: usize,
+    many: usize,
 }
 
-type Step = (&'static str, fn(&Path, &Sizes) -> Result<f64>);
+struct Step {
+    row: &'static str,
+    /// `{}` is how much.
+    work: &'static str,
+    size: fn(&Sizes) -> usize,
+    goal: Goal,
+    /// What must have been done in the folder before, by its row.
+    after: Option<&'static str>,
+    run: fn(&Path, &Sizes) -> Result<f64>,
+}
 
-/// In this order: a step may use what the one before has left in the folder.
+/// In this order: a step may use what an earlier one has left in the folder.
 const STEPS: [Step; 8] = [
-    ("write 1 GiB and fsync", write_large),
-    ("read it again (warm)", read_large),
-    ("create 10,000 files", create),
-    ("rename 10,000 files", rename),
-    ("untar 50,000 files", untar),
-    ("find over 50,000 files", find),
-    ("git status over 10,000 files", git_status),
-    ("rm -r of 50,000 files", remove),
+    step("mount-write", "write {} MiB and fsync", |s| s.mib, Goal::Ratio(NATIVE, 0.65), None, write_large),
+    step(
+        "mount-read",
+        "read {} MiB (warm)",
+        |s| s.mib,
+        Goal::Ratio(NATIVE, 0.7),
+        Some("mount-write"),
+        read_large,
+    ),
+    step("mount-create", "create {} files", |s| s.files, Goal::Ratio(BARE, 0.75), None, create),
+    step(
+        "mount-rename",
+        "rename {} files",
+        |s| s.files,
+        Goal::Ratio(BARE, 0.75),
+        Some("mount-create"),
+        rename,
+    ),
+    step(
+        "mount-git",
+        "git status, {} files",
+        |s| s.files,
+        Goal::Ratio(NATIVE, 0.5),
+        Some("mount-create"),
+        git_status,
+    ),
+    step("mount-untar", "untar {} files", |s| s.many, Goal::Ratio(BARE, 0.75), None, untar),
+    step("mount-find", "find over {} files", |s| s.many, Goal::Ratio(NATIVE, 0.8), Some("mount-untar"), find),
+    step("mount-rm", "rm -r of {} files", |s| s.many, Goal::Ratio(BARE, 0.75), Some("mount-untar"), remove),
 ];
 
-pub fn measure(ctl: &Path, options: &Options) -> Result<Table> {
-    let sizes = Sizes { mib: options.size(1024), find: options.size(50_000), files: options.size(10_000) };
+const fn step(
+    row: &'static str,
+    work: &'static str,
+    size: fn(&Sizes) -> usize,
+    goal: Goal,
+    after: Option<&'static str>,
+    run: fn(&Path, &Sizes) -> Result<f64>,
+) -> Step {
+    Step { row, work, size, goal, after, run }
+}
+
+pub fn measure(ctl: &Path, options: &Options, table: &mut Table) -> Result<()> {
+    let sizes = Sizes { mib: options.size(1024), files: options.size(10_000), many: options.size(50_000) };
+    let needed =
+        |row: &str| options.wants(row) || STEPS.iter().any(|s| options.wants(s.row) && s.after == Some(row));
+    let steps: Vec<&Step> = STEPS.iter().filter(|step| needed(step.row)).collect();
+    if steps.is_empty() {
+        return Ok(());
+    }
+    println!("Building the bare file system (release) ...");
+    let bare = bare::build()?;
     let work = tempfile::Builder::new()
         .prefix("holdfast-bench-")
         .tempdir()
         .when("cannot make a temporary folder")?;
     let archive = work.path().join("tree.tar");
-    make_archive(work.path(), &archive, sizes.find)?;
+    make_archive(work.path(), &archive, sizes.many)?;
 
-    let mut rows: Vec<Row> = STEPS
+    let mut rows: Vec<Row> = steps
         .iter()
-        .map(|(title, _)| Row {
-            work: (*title).to_owned(),
-            cells: ["holdfast", "native"].map(|who| Cell { who: who.into(), samples: Vec::new() }).into(),
+        .map(|step| {
+            let work = step.work.replace("{}", &(step.size)(&sizes).to_string());
+            Row::new(step.row, work, Unit::Seconds, &[step.goal])
         })
         .collect();
     for round in 1..=options.runs {
-        eprintln!("mount (run {round} of {})", options.runs);
         let served = Served::start(ctl)?;
         let url = format!("file://{}", served.make_folder("server")?.display());
         quiet(&mut served.ctl(["location", "add", "bench", &url]), &[0])?;
         quiet(&mut served.ctl(["pin", "bench:", "--wait"]), &[0])?;
         quiet(&mut served.ctl(["offline", "bench"]), &[0])?;
-        let places = [
-            Place { who: "holdfast", folder: served.mount().join("bench") },
-            Place { who: "native", folder: served.make_folder("native")? },
-        ];
-        for place in &places {
-            fs::copy(&archive, place.folder.join("tree.tar")).when("cannot copy the archive")?;
+        let (behind, in_front) = (served.make_folder("bare")?, served.make_folder("bare-mount")?);
+        let bare = Bare::start(&bare, &behind, &in_front)?;
+        let places =
+            [(OURS, served.mount().join("bench")), (NATIVE, served.make_folder("native")?), (BARE, in_front)];
+        for (_, folder) in &places {
+            fs::copy(&archive, folder.join("tree.tar")).when("cannot copy the archive")?;
         }
-        for ((_, step), row) in STEPS.iter().zip(&mut rows) {
-            for place in &places {
-                let seconds = step(&place.folder, &sizes)?;
-                row.cells.iter_mut().filter(|c| c.who == place.who).for_each(|c| c.samples.push(seconds));
+        for (step, row) in steps.iter().zip(&mut rows) {
+            eprintln!("{} (run {round} of {})", row.work, options.runs);
+            for (who, folder) in &places {
+                row.add(who, (step.run)(folder, &sizes)?);
             }
         }
+        drop(bare);
         served.stop()?;
     }
-    let mut notes = vec!["there is no bare FUSE file system to compare metadata work with yet".to_owned()];
-    if options.quick {
-        notes.push("--quick: a tenth of what the rows say".to_owned());
-    }
-    Ok(Table { title: "ordinary work in the mount, offline".into(), rows, notes })
+    table.rows.extend(rows.into_iter().filter(|row| options.wants(&row.name)));
+    Ok(())
 }
 
 fn make_archive(work: &Path, archive: &Path, files: usize) -> Result<()> {
@@ -159,9 +204,10 @@ mod tests {
         let folder = work.path().join("place");
         fs::create_dir(&folder).unwrap();
         make_archive(work.path(), &folder.join("tree.tar"), 20).unwrap();
-        let sizes = Sizes { mib: 1, find: 20, files: 30 };
-        for (title, step) in STEPS {
-            assert!(step(&folder, &sizes).unwrap_or_else(|e| panic!("{title}: {e}")) > 0.0);
+        let sizes = Sizes { mib: 1, files: 30, many: 20 };
+        for step in STEPS {
+            let seconds = (step.run)(&folder, &sizes).unwrap_or_else(|e| panic!("{}: {e}", step.row));
+            assert!(seconds > 0.0);
         }
         assert!(folder.join("created/d000/f00007.moved").exists() && !folder.join("tree").exists());
     }

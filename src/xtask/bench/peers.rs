@@ -28,10 +28,11 @@ pub trait Peer {
     }
 }
 
-/// Ours first, then those that are installed.
-pub fn names() -> Vec<&'static str> {
-    let installed = ["rsync", "unison", "rclone"].into_iter().filter(|p| find(p).is_some());
-    std::iter::once("holdfast").chain(installed).collect()
+/// Ours and those that are installed, and those that are not.
+pub fn names() -> (Vec<&'static str>, Vec<&'static str>) {
+    let (present, absent): (Vec<_>, Vec<_>) =
+        ["rsync", "unison", "rclone"].into_iter().partition(|p| find(p).is_some());
+    (std::iter::once("holdfast").chain(present).collect(), absent)
 }
 
 /// One of `names`, with its own empty folder of that name in `work`.
@@ -137,7 +138,8 @@ impl Rclone {
     fn call(&self, words: &[&str]) -> Result<()> {
         let mut command = Command::new("rclone");
         command.args(&words[..1]).arg(&self.0.server).arg(&self.0.here).args(&words[1..]);
-        command.args(["--transfers", "16", "--checkers", "16", "--config", ""]);
+        // Nobody else reads a file again after copying it.
+        command.args(["--transfers", "16", "--checkers", "16", "--config", "", "--ignore-checksum"]);
         if words[0] == "bisync" {
             command.arg("--workdir").arg(self.0.state.join("rclone"));
         }

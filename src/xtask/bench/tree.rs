@@ -12,6 +12,8 @@ const FILES_IN_A_FOLDER: usize = 100;
 pub enum Shape {
     /// Files of 4 KiB.
     Small,
+    /// Files of 100 bytes.
+    Tiny,
     /// Mostly small, some of half a megabyte: 12 KiB on average.
     Mixed,
     /// One file, so many MiB.
@@ -20,7 +22,10 @@ pub enum Shape {
 
 /// The path of file `n` below the tree's root.
 pub fn path(n: usize) -> PathBuf {
-    PathBuf::from(format!("d{:03}/f{n:05}.dat", n / FILES_IN_A_FOLDER))
+    let folder = n / FILES_IN_A_FOLDER;
+    // A folder with ten thousand folders is another test.
+    let above = if folder < 1000 { String::new() } else { format!("m{:02}/", folder / 1000) };
+    PathBuf::from(format!("{above}d{:03}/f{n:05}.dat", folder % 1000))
 }
 
 /// `count` files, or for `Large` one file of `count` MiB.
@@ -33,6 +38,7 @@ pub fn make(root: &Path, shape: Shape, count: usize) -> Result<()> {
         let size = match shape {
             Shape::Mixed if n % 50 == 0 => 512 * 1024,
             Shape::Mixed => 512 + (n % 16) * 256,
+            Shape::Tiny => 100,
             _ => 4096,
         };
         let path = root.join(path(n));

@@ -26,7 +26,7 @@ const WAITS: i32 = 4;
 pub fn run() -> Result<()> {
     setup::prepare(setup::For::Demo)?;
     println!("Building holdfastctl (the first time takes some minutes) ...");
-    let ctl = run::build("holdfastctl", false)?;
+    let ctl = run::build("holdfastctl", run::Build::Debug)?;
     let served = Served::start(&ctl)?;
     let story = Story::new(&served)?;
     tell(&story)?;

@@ -17,6 +17,7 @@ use crate::model::{ContentId, Digest, LocationId};
 use crate::store::persist::{Files, StoreFile};
 use crate::store::room::RESERVE;
 use crate::store::rows::ContentRow;
+use crate::store::tree::IdMap;
 
 /// Bit in the number of a file that makes it a passing copy.
 pub(super) const PASSING: u64 = 1 << 61;
@@ -35,7 +36,7 @@ pub struct Contents {
 pub(super) struct Shared {
     stores: RwLock<HashMap<LocationId, Arc<Store>>>,
     nobodys: Arc<Store>,
-    pub all: RwLock<HashMap<ContentId, Arc<Content>>>,
+    pub all: RwLock<IdMap<ContentId, Arc<Content>>>,
     /// Those that lie over others.
     pub laid_over: Mutex<BTreeSet<ContentId>>,
 }
@@ -82,7 +83,7 @@ impl Contents {
             used: Arc::default(),
         });
         let mut stores: HashMap<LocationId, Arc<Store>> = HashMap::new();
-        let mut all = HashMap::with_capacity(rows.len());
+        let mut all = IdMap::with_capacity_and_hasher(rows.len(), Default::default());
         let mut over = Vec::new();
         for row in rows {
             if let Some(under) = row.over {

@@ -13,6 +13,8 @@ pub(super) enum Flag {
     HandedOut = 4,
     /// Nothing refers to it any more.
     Gone = 8,
+    /// It may have holes, or more space than its size: written with a gap, or not known.
+    Uneven = 16,
 }
 
 #[derive(Default)]

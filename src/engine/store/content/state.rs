@@ -59,6 +59,7 @@ impl State {
         let sealed = sealed || !whole;
         let flags = Flags::default();
         flags.set(Flag::Tail, !sealed);
+        flags.set(Flag::Uneven, !sealed);
         State {
             file,
             size,
@@ -74,7 +75,15 @@ impl State {
     }
 
     pub fn mutable(file: u64, size: u64) -> State {
-        State { flags: Flags::default(), ..State::load(file, size, true, false, None) }
+        let flags = Flags::default();
+        flags.set(Flag::Uneven, size > 0);
+        State { flags, ..State::load(file, size, true, false, None) }
+    }
+
+    /// Its file, and the map where there may be one.
+    pub fn files(&self) -> impl Iterator<Item = u64> + use<> {
+        let map = self.large.is_some().then_some(self.file | MAP);
+        std::iter::once(self.file).chain(map)
     }
 
     pub fn overlay(&self) -> Option<&Overlay> {
@@ -96,7 +105,9 @@ impl Content {
     }
 
     pub(super) fn set_overlay(&self, overlay: Overlay) {
-        self.state.write().large.get_or_insert_default().overlay = Some(overlay);
+        let mut state = self.state.write();
+        state.flags.set(Flag::Uneven, true);
+        state.large.get_or_insert_default().overlay = Some(overlay);
     }
 
     /// As it is now, for the journal.
@@ -181,11 +192,18 @@ impl Content {
         size - missing
     }
 
-    /// Bytes on the disk, its own alone: not those of the content under it.
+    /// Bytes on the disk, its own alone: not those of the content under it. Of what was written from
+    /// its start to its end the file need not be asked.
     pub fn disk_bytes(&self) -> io::Result<u64> {
-        let file = self.file();
+        let files = {
+            let state = self.state.read();
+            if !state.sealed && state.overlay().is_none() && !state.flags.is(Flag::Uneven) {
+                return Ok(state.size);
+            }
+            state.files()
+        };
         let mut bytes = 0;
-        for number in [file, file | MAP] {
+        for number in files {
             if let Some(file) = self.store.handles.find(number)? {
                 bytes += file.disk_bytes()?;
             }
@@ -246,7 +264,7 @@ impl Content {
         self.trim()?;
         let state = self.state.read();
         let changes = state.changes.load(Ordering::Acquire);
-        for number in [state.file, state.file | MAP] {
+        for number in state.files() {
             files.extend(self.store.handles.find(number)?);
         }
         Ok(changes)

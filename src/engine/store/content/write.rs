@@ -29,10 +29,14 @@ impl Content {
             Some(overlay) => self.claim(&state, overlay, &*file, range.clone())?,
             None => range.clone(),
         };
+        if offset > state.size {
+            state.flags.set(Flag::Uneven, true);
+        }
         let written = file.write_at(offset, data);
         state.set_dirty();
         if let Err(error) = written {
             state.flags.set(Flag::Tail, true);
+            state.flags.set(Flag::Uneven, true);
             return Err(error.into());
         }
         let grows = range.end > state.size;
@@ -59,6 +63,7 @@ impl Content {
         if size == state.size {
             return Ok(false);
         }
+        state.flags.set(Flag::Uneven, true);
         if size > state.size {
             self.trim_in(&state)?;
             if state.overlay().is_none() {
@@ -90,6 +95,7 @@ impl Content {
         }
         let file = self.store.handles.open_or_create(state.file)?;
         let Some(overlay) = state.overlay() else {
+            state.flags.set(Flag::Uneven, true);
             file.punch(range)?;
             state.set_dirty();
             return Ok(false);
@@ -129,6 +135,7 @@ impl Content {
             self.trim_in(&state)?;
         }
         let file = self.store.handles.open_or_create(state.file)?;
+        state.flags.set(Flag::Uneven, true);
         let keep_length = keep_size || state.overlay().is_some();
         if let Err(error) = file.allocate(range.clone(), keep_length) {
             state.flags.set(Flag::Tail, true);

@@ -261,23 +261,3 @@ fn a_good_record_that_says_nothing_known_is_damage() {
     fs::write(&path, bytes).unwrap();
     assert!(matches!(open(dir.path()).recover(0), Err(StoreError::Damaged(_))));
 }
-
-/// `cargo test -p holdfast-engine --release -- --ignored --nocapture rate`
-#[test]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-fn append_rate() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut journal = open(dir.path());
-    journal.recover(0).unwrap();
-    let deltas = delta(1);
-    #[allow(clippy::disallowed_methods, reason = "a measurement")]
-    let start = std::time::Instant::now();
-    for seq in 1..=200_000 {
-        journal.append(seq, &deltas).unwrap();
-        if seq % 10_000 == 0 {
-            journal.forget(seq).unwrap();
-        }
-    }
-    let each = start.elapsed() / 200_000;
-    println!("append of {} bytes: {each:?}", postcard::to_allocvec(&deltas).unwrap().len() + 20);
-}

@@ -109,8 +109,8 @@ struct Put<'t> {
 impl<'t> Put<'t> {
     fn new(transaction: &'t Transaction<'_>, table: &Table) -> Result<Put<'t>> {
         Ok(Put {
-            put: transaction.prepare_cached(&table.put_sql())?,
-            remove: transaction.prepare_cached(&table.remove_sql())?,
+            put: transaction.prepare_cached(table.put_sql())?,
+            remove: transaction.prepare_cached(table.remove_sql())?,
             bound: 0,
         })
     }

@@ -6,6 +6,8 @@
 //!
 //! No foreign keys and no unique places: rows of one commit come in any order. `verify` looks.
 
+use std::sync::OnceLock;
+
 use rusqlite::Transaction;
 
 use super::store_error;
@@ -137,6 +139,8 @@ pub struct Table {
     columns: &'static str,
     /// The columns of a state follow.
     state: bool,
+    put: OnceLock<String>,
+    remove: OnceLock<String>,
 }
 
 /// The columns of a state, wherever it is kept.
@@ -148,11 +152,11 @@ pub fn state_columns() -> usize {
 
 impl Table {
     const fn new(name: &'static str, columns: &'static str) -> Table {
-        Table { name, columns, state: false }
+        Table { name, columns, state: false, put: OnceLock::new(), remove: OnceLock::new() }
     }
 
     const fn with_state(name: &'static str, columns: &'static str) -> Table {
-        Table { name, columns, state: true }
+        Table { name, columns, state: true, put: OnceLock::new(), remove: OnceLock::new() }
     }
 
     pub fn columns(&self) -> Vec<&'static str> {
@@ -160,14 +164,16 @@ impl Table {
         self.columns.split_whitespace().chain(state.split_whitespace()).collect()
     }
 
-    pub fn put_sql(&self) -> String {
-        let columns = self.columns();
-        let marks = vec!["?"; columns.len()].join(",");
-        format!("INSERT OR REPLACE INTO {} ({}) VALUES ({marks})", self.name, columns.join(","))
+    pub fn put_sql(&self) -> &str {
+        self.put.get_or_init(|| {
+            let columns = self.columns();
+            let marks = vec!["?"; columns.len()].join(",");
+            format!("INSERT OR REPLACE INTO {} ({}) VALUES ({marks})", self.name, columns.join(","))
+        })
     }
 
-    pub fn remove_sql(&self) -> String {
-        format!("DELETE FROM {} WHERE {} = ?", self.name, self.columns()[0])
+    pub fn remove_sql(&self) -> &str {
+        self.remove.get_or_init(|| format!("DELETE FROM {} WHERE {} = ?", self.name, self.columns()[0]))
     }
 
     /// `rest` follows the name of the table.
@@ -181,23 +187,23 @@ impl Table {
     }
 }
 
-pub const LOCATION: Table =
+pub static LOCATION: Table =
     Table::new("location", "id name url root by_hand last_sync brake brake_needs brake_message");
-pub const SETTING: Table = Table::new("setting", "location position name value");
-pub const ITEM: Table = Table::new(
+pub static SETTING: Table = Table::new("setting", "location position name value");
+pub static ITEM: Table = Table::new(
     "item",
     "id location parent name node server pending first_at last_at conflict conflict_kind \
      conflict_since problem problem_needs problem_message pinned local_only",
 );
-pub const BASE: Table = Table::with_state("base", "item");
-pub const SERVER: Table = Table::with_state("server", "item");
-pub const INTENT: Table = Table::with_state("intent", "item aspects digest from_parent from_name removal");
-pub const NODE: Table = Table::new(
+pub static BASE: Table = Table::with_state("base", "item");
+pub static SERVER: Table = Table::with_state("server", "item");
+pub static INTENT: Table = Table::with_state("intent", "item aspects digest from_parent from_name removal");
+pub static NODE: Table = Table::new(
     "node",
     "id kind mode uid gid rdev size atime mtime ctime content link_target xattrs listed writing replaced",
 );
-pub const CONTENT: Table = Table::new("content", "id file size over over_limit changed whole sealed digest");
-pub const STASH: Table =
+pub static CONTENT: Table = Table::new("content", "id file size over over_limit changed whole sealed digest");
+pub static STASH: Table =
     Table::new("stash", "id location target side kind mode mtime size content link_target at why kept");
-pub const HISTORY: Table = Table::new("history", "id at what undone before");
-pub const HAPPENED: Table = Table::new("happened", "seq item at target what");
+pub static HISTORY: Table = Table::new("history", "id at what undone before");
+pub static HAPPENED: Table = Table::new("happened", "seq item at target what");

@@ -136,17 +136,17 @@ fn tables_are_as_the_code_names_them() {
     let dir = temp();
     let db = open(&dir);
     for table in [
-        schema::LOCATION,
-        schema::SETTING,
-        schema::ITEM,
-        schema::BASE,
-        schema::SERVER,
-        schema::INTENT,
-        schema::NODE,
-        schema::CONTENT,
-        schema::STASH,
-        schema::HISTORY,
-        schema::HAPPENED,
+        &schema::LOCATION,
+        &schema::SETTING,
+        &schema::ITEM,
+        &schema::BASE,
+        &schema::SERVER,
+        &schema::INTENT,
+        &schema::NODE,
+        &schema::CONTENT,
+        &schema::STASH,
+        &schema::HISTORY,
+        &schema::HAPPENED,
     ] {
         let mut statement = db.connection.prepare("SELECT name FROM pragma_table_info(?)").unwrap();
         let there: Vec<String> =
@@ -319,44 +319,4 @@ fn an_older_database_is_brought_up_to_date_or_stays_as_it_is() {
     assert_eq!(db.load().unwrap().nodes.len(), odd_rows().nodes.len());
     drop(db);
     assert!(matches!(Sqlite::open(&path(&dir)), Err(StoreError::TooNew { .. })));
-}
-
-/// `cargo test -p holdfast-engine --release -- --ignored --nocapture measure`
-#[test]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-#[allow(clippy::disallowed_methods, reason = "a measurement")]
-fn measure() {
-    let dir = temp();
-    let mut db = open(&dir);
-    let million: Vec<Delta> = (2..1_000_002)
-        .flat_map(|id| [Delta::Item(ItemId(id), Some(Box::new(plain_item(id)))), node_delta(id)])
-        .collect();
-    let start = std::time::Instant::now();
-    for (seq, part) in million.chunks(50_000).enumerate() {
-        db.commit(part, seq as u64).unwrap();
-    }
-    println!("1,000,000 items and nodes put in: {:?}", start.elapsed());
-    drop(million);
-    let nodes: Vec<Delta> = (0..10_000).map(|n| node_delta(2 + n * 97)).collect();
-    for what in ["scattered over a million", "again"] {
-        let start = std::time::Instant::now();
-        db.commit(&nodes, 100).unwrap();
-        println!("10,000 nodes {what}: {:?}", start.elapsed());
-    }
-    let nodes: Vec<Delta> = (2_000_000..2_010_000).map(node_delta).collect();
-    let start = std::time::Instant::now();
-    db.commit(&nodes, 101).unwrap();
-    println!("10,000 new nodes: {:?}", start.elapsed());
-    let start = std::time::Instant::now();
-    db.commit(&nodes[..1], 102).unwrap();
-    println!("one node: {:?}", start.elapsed());
-    drop(db);
-    let mut db = open(&dir);
-    let start = std::time::Instant::now();
-    let rows = db.load().unwrap();
-    println!("{} items and {} nodes read: {:?}", rows.items.len(), rows.nodes.len(), start.elapsed());
-    let start = std::time::Instant::now();
-    db.verify().unwrap();
-    println!("verified: {:?}", start.elapsed());
-    println!("{} MB", fs::metadata(path(&dir)).unwrap().len() >> 20);
 }

@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::compact::IdMap;
 use crate::model::{ItemId, Name};
 
 /// Names of folders. Two items can have one place: while a conflict about a place is open, `base` has
 /// an item where a third party has made a new one since.
 #[derive(Default)]
 pub(super) struct Children {
-    first: HashMap<ItemId, BTreeMap<Name, ItemId>>,
+    first: IdMap<ItemId, BTreeMap<Name, ItemId>>,
     /// The others of a place that more than one item has: few, if any.
     more: HashMap<(ItemId, Name), Vec<ItemId>>,
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State};
+use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State, Xattrs, no_xattrs};
 use crate::store::rows::{History, Item, Location, Node, ServerSide, Stashed};
 
 use super::{Live, LiveLocation, Touched, Tree, contents_of_before, contents_of_item, contents_of_node};
@@ -16,11 +16,12 @@ impl Tree {
         if let Some(old) = &old {
             self.unindex_item(old);
         }
-        if let Some(row) = row {
+        if let Some(mut row) = row {
+            share(&mut row);
             self.index_item(&row);
-            self.items.insert(id, row);
+            self.items.insert(id, Box::new(row));
         }
-        old
+        old.map(|old| *old)
     }
 
     fn index_item(&mut self, item: &Item) {
@@ -62,7 +63,7 @@ impl Tree {
         if let Some(entry) = &item.entry {
             let is_folder = match self.nodes.get_mut(&entry.node) {
                 Some(node) => {
-                    node.links.retain(|id| *id != item.id);
+                    node.links.remove(item.id);
                     node.row.kind == Kind::Folder
                 }
                 None => false,
@@ -97,7 +98,8 @@ impl Tree {
         }
     }
 
-    pub(in crate::store) fn put_node(&mut self, id: NodeId, row: Option<Node>) -> Option<Node> {
+    pub(in crate::store) fn put_node(&mut self, id: NodeId, mut row: Option<Node>) -> Option<Node> {
+        share_none(row.as_mut().map(|row| &mut row.xattrs));
         let old = match (self.nodes.get_mut(&id), row) {
             (Some(live), Some(row)) => {
                 for content in contents_of_node(&row) {
@@ -109,7 +111,7 @@ impl Tree {
                 for content in contents_of_node(&row) {
                     self.retain(content);
                 }
-                self.nodes.insert(id, Live::new(row));
+                self.nodes.insert(id, Box::new(Live::new(row)));
                 None
             }
             (_, None) => self.nodes.remove(&id).map(|live| live.row),
@@ -171,6 +173,31 @@ impl Tree {
             self.release(content);
         }
         old
+    }
+}
+
+/// A name that is the same here as in `base`, which it mostly is, is kept once, and so is the list of
+/// no attributes.
+fn share(item: &mut Item) {
+    let server = match &mut item.server {
+        ServerSide::At(state) => Some(&mut **state),
+        _ => None,
+    };
+    for state in item.base.as_deref_mut().into_iter().chain(server) {
+        share_none(state.meta.xattrs.as_mut());
+    }
+    if let (Some(entry), Some(base)) = (&mut item.entry, &item.base)
+        && entry.name == base.name
+    {
+        entry.name = base.name.clone();
+    }
+}
+
+fn share_none(xattrs: Option<&mut Xattrs>) {
+    if let Some(xattrs) = xattrs
+        && xattrs.is_empty()
+    {
+        *xattrs = no_xattrs();
     }
 }
 

@@ -5,6 +5,7 @@
 //! Nothing here does I/O.
 
 mod children;
+mod compact;
 mod index;
 mod places;
 mod touched;
@@ -22,15 +23,16 @@ use crate::model::{
 
 use super::rows::{Aspects, Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
 use children::Children;
+pub use compact::{Entries, IdMap, Links};
 use touched::Touched;
 
 /// A node and what of it lives only as long as the process.
 pub struct Live {
     pub row: Node,
     /// Of a folder: its entries.
-    pub children: BTreeMap<Name, ItemId>,
+    pub children: Entries,
     /// The items whose entry leads here.
-    pub links: Vec<ItemId>,
+    pub links: Links,
     /// How many of the entries are folders.
     pub subfolders: u32,
     /// References the kernel holds.
@@ -41,15 +43,15 @@ pub struct Live {
     /// The server's side replaced or removed it; nothing may begin to be written to it.
     pub superseded: bool,
     /// `World::elapsed` of the first change since it was last sent, and of the last one.
-    pub changed: Option<(Duration, Duration)>,
+    pub changed: Option<Box<(Duration, Duration)>>,
 }
 
 impl Live {
     fn new(row: Node) -> Live {
         Live {
             row,
-            children: BTreeMap::new(),
-            links: Vec::new(),
+            children: Entries::default(),
+            links: Links::default(),
             subfolders: 0,
             lookups: AtomicU64::new(0),
             opens: 0,
@@ -82,8 +84,8 @@ pub struct LiveLocation {
 
 #[derive(Default)]
 pub struct Tree {
-    items: HashMap<ItemId, Item>,
-    nodes: HashMap<NodeId, Live>,
+    items: IdMap<ItemId, Box<Item>>,
+    nodes: IdMap<NodeId, Box<Live>>,
     base_children: Children,
     /// Only of items whose server side is `At`.
     server_children: Children,
@@ -92,7 +94,7 @@ pub struct Tree {
     locations: BTreeMap<LocationId, LiveLocation>,
     stash: BTreeMap<StashId, Stashed>,
     history: BTreeMap<HistoryId, History>,
-    refs: HashMap<ContentId, u32>,
+    refs: IdMap<ContentId, u32>,
 }
 
 impl Tree {
@@ -124,24 +126,24 @@ impl Tree {
     }
 
     pub fn item(&self, id: ItemId) -> Option<&Item> {
-        self.items.get(&id)
+        self.items.get(&id).map(|item| &**item)
     }
 
     pub fn items(&self) -> impl Iterator<Item = &Item> {
-        self.items.values()
+        self.items.values().map(|item| &**item)
     }
 
     pub fn node(&self, id: NodeId) -> Option<&Live> {
-        self.nodes.get(&id)
+        self.nodes.get(&id).map(|live| &**live)
     }
 
     /// Only for what lives as long as the process; rows are changed through a transaction.
     pub fn live_mut(&mut self, id: NodeId) -> Option<&mut Live> {
-        self.nodes.get_mut(&id)
+        self.nodes.get_mut(&id).map(|live| &mut **live)
     }
 
     pub fn nodes(&self) -> impl Iterator<Item = &Live> {
-        self.nodes.values()
+        self.nodes.values().map(|live| &**live)
     }
 
     pub fn location(&self, id: LocationId) -> Option<&LiveLocation> {

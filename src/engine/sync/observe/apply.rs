@@ -10,7 +10,7 @@ use crate::store::persist::StoreError;
 use crate::store::tree::Tree;
 
 use super::note::{mark_listed, note_changed, note_fresh, note_gone};
-use super::{Found, Fresh, Observation};
+use super::{Found, Fresh, Inside, Observation};
 use crate::sync::settling::settle_all;
 
 /// Items settled in one transaction.
@@ -92,7 +92,14 @@ impl Observation {
         });
         let mut fresh: VecDeque<Fresh> = moved.into_iter().chain(new).collect();
         while !fresh.is_empty() {
-            let chunk: Vec<Fresh> = fresh.drain(..fresh.len().min(64)).collect();
+            let mut size = 0;
+            let fits = |fresh: &&Fresh| {
+                let before = size;
+                size += 1 + count(fresh.inside.as_deref());
+                before < CHUNK
+            };
+            let some = fresh.iter().take(64).take_while(fits).count();
+            let chunk: Vec<Fresh> = fresh.drain(..some).collect();
             let mut good = Good::new(&self.listed, self.since);
             store.write(|tx| {
                 round.sent_to = sent_to(tx.tree());
@@ -108,6 +115,7 @@ impl Observation {
                 }
                 Ok::<_, StoreError>(())
             })?;
+            store.relieve()?;
             applied.stale.append(&mut good.stale);
         }
         for chunk in self.changed.chunks(CHUNK) {
@@ -121,6 +129,7 @@ impl Observation {
                 }
                 Ok::<_, StoreError>(())
             })?;
+            store.relieve()?;
             applied.stale.append(&mut good.stale);
         }
         // Seen from some folders a move is a removal, and half of a removal of all is no reason to brake:
@@ -153,6 +162,11 @@ impl Observation {
         applied.again = round.again;
         Ok(applied)
     }
+}
+
+/// How much lies in what was walked.
+fn count(inside: Option<&[Inside]>) -> usize {
+    inside.into_iter().flatten().map(|one| 1 + count(one.inside.as_deref())).sum()
 }
 
 pub(super) fn sent_to(tree: &Tree) -> HashSet<(ItemId, Name)> {

@@ -1,5 +1,20 @@
-//! How fast it is, to look at: `cargo test -p holdfast-remotes -- --ignored --nocapture figures`.
-//! Prints, asserts nothing about time.
+//! How fast locations are: a plain folder, one mounted from a server by sshfs, one over SFTP.
+//!
+//! `cargo bench -p holdfast-remotes [-- plain | sshfs | sftp | in-flight | million]`
+
+#![allow(
+    clippy::unwrap_used,
+    dead_code,
+    unused_imports,
+    reason = "a bench that fails ends; it borrows from the tests"
+)]
+
+#[path = "../tests/sftp/mod.rs"]
+mod sftp;
+#[path = "../tests/sshfs.rs"]
+mod sshfs;
+#[path = "../tests/support.rs"]
+mod support;
 
 use std::time::Instant;
 
@@ -10,7 +25,7 @@ use holdfast_remotes::conformance::{Bytes, Fixture, Subject, new_meta, path};
 use holdfast_remotes::folder::Pretend;
 use holdfast_remotes::sftp::{SftpOptions, SftpRemote};
 
-use crate::support::{OWNER, Plain};
+use support::{OWNER, Plain};
 
 async fn timed<T>(what: &str, work: impl Future<Output = T>) -> T {
     let start = Instant::now();
@@ -62,34 +77,41 @@ pub async fn all(s: &Subject) {
     timed("read 512 MiB, 4 ranges in flight", ranges).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_plain() {
-    let p = Plain::new(Pretend::default()).await;
-    all(p.subject()).await;
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_sshfs() {
-    if let Some(fixture) = crate::sshfs::fixture().await {
+#[tokio::main(flavor = "multi_thread", worker_threads = 2)]
+async fn main() {
+    let wanted = std::env::args().skip(1).find(|arg| !arg.starts_with('-'));
+    let wants = |name: &str| wanted.as_deref().is_none_or(|wanted| wanted == name);
+    if wants("plain") {
+        println!("a plain folder");
+        all(Plain::new(Pretend::default()).await.subject()).await;
+    }
+    if wants("sshfs")
+        && let Some(fixture) = sshfs::fixture().await
+    {
+        println!("over sshfs");
         all(fixture.subject()).await;
+    }
+    if wants("sftp") {
+        println!("over SFTP");
+        over_sftp().await;
+    }
+    if wants("in-flight") {
+        in_flight().await;
+    }
+    if wants("million") {
+        million().await;
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_sftp() {
-    if let Some(fixture) = crate::sftp::Server::start("").await {
+async fn over_sftp() {
+    if let Some(fixture) = sftp::Server::start("").await {
         all(fixture.subject()).await;
     }
 }
 
 /// A tree that is there already, by `HOLDFAST_FIGURES_URL` and `HOLDFAST_SSH_COMMAND`: how much the
 /// number of calls in flight matters, as on a slow line.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_in_flight() {
+async fn in_flight() {
     let Ok(url) = std::env::var("HOLDFAST_FIGURES_URL") else {
         return println!("set HOLDFAST_FIGURES_URL");
     };
@@ -128,9 +150,7 @@ async fn walk(remote: &SftpRemote, in_flight: usize) -> Vec<(LocPath, Meta)> {
 }
 
 /// Memory for a folder of a million names.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "prints figures and asserts none; run by hand, it takes a while"]
-async fn figures_million() {
+async fn million() {
     let p = Plain::new(Pretend::default()).await;
     let s = p.subject();
     for i in 0..1_000_000 {

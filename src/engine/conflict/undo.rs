@@ -45,6 +45,10 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
         if !is_kept_elsewhere(tx.tree(), before.item) {
             stash_local(tx, before.item, "a decision was taken back", false);
         }
+        let was = before.row.as_ref().and_then(|row| row.entry.as_ref()).map(|entry| entry.node);
+        if let Some(name) = holds_things(tx.tree(), before.item, was) {
+            return Err(format!("the folder {name} holds things by now; move them away first"));
+        }
         let now = tx.tree().item(before.item).cloned();
         let untouched = same(now.as_ref(), before.after.as_deref());
         match (&before.row, untouched) {
@@ -66,6 +70,14 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
     let history = History { undone: true, ..history };
     tx.put_history(history.clone());
     Ok(history)
+}
+
+/// The name of the folder that an item is here, where it would become something else and what is in it
+/// would stand nowhere.
+fn holds_things(tree: &Tree, id: ItemId, was: Option<NodeId>) -> Option<String> {
+    let entry = tree.item(id)?.entry.as_ref()?;
+    let live = tree.node(entry.node).filter(|live| Some(entry.node) != was && !live.children.is_empty());
+    live.map(|_| String::from_utf8_lossy(entry.name.as_bytes()).into_owned())
 }
 
 /// Whether the content that an item has here is also that of something else.

@@ -237,7 +237,7 @@ impl Worker {
                     return End::Lost(error);
                 }
                 Err(Failure::Store(StoreError::Full)) if self.make_room().await => {
-                    ranges.retain(|(other, ..)| *other != id);
+                    self.give_up(&mut ranges, id);
                     self.want_again(id);
                 }
                 Err(Failure::Store(error)) => {
@@ -246,11 +246,11 @@ impl Worker {
                 }
                 Err(Failure::Remote(RemoteError::Changed { .. } | RemoteError::NotFound))
                 | Err(Failure::Differs) => {
-                    ranges.retain(|(other, _, _)| *other != id);
+                    self.give_up(&mut ranges, id);
                     self.look_again(id);
                 }
                 Err(Failure::Remote(error)) => {
-                    ranges.retain(|(other, _, _)| *other != id);
+                    self.give_up(&mut ranges, id);
                     self.wanted.lock().failed.insert(id);
                     let message = format!("cannot be fetched: {error}");
                     let noted = self.store.write(|tx| {
@@ -273,6 +273,18 @@ impl Worker {
             true => _ = wanted.pinned.insert(id),
             false => wanted.urgent.push_back(id),
         }
+    }
+
+    /// What is still to be read for an item is not, be it of this version or of another.
+    fn give_up(&self, ranges: &mut VecDeque<(ItemId, Arc<Source>, Range<u64>)>, id: ItemId) {
+        let mut wanted = self.wanted.lock();
+        ranges.retain(|(other, source, _)| {
+            let stays = *other != id;
+            if !stays {
+                wanted.reading.remove(&source.content.id());
+            }
+            stays
+        });
     }
 
     fn next_wanted(&self) -> Option<(ItemId, Wish)> {

@@ -1,5 +1,7 @@
 //! Settling again what could not be before, and comparing contents.
 
+use std::sync::atomic::Ordering::SeqCst;
+
 use crate::model::ItemId;
 use crate::reconcile::{Settled, settle};
 use crate::store::Store;
@@ -49,7 +51,10 @@ impl Worker {
             match settled {
                 Settled::Compare | Settled::Conflict => {
                     if self.server_source(id).is_some() {
-                        let _ = self.want_urgently(id);
+                        // What cannot be had now is asked for again, with whatever happens next.
+                        if !self.want_urgently(id) {
+                            self.unsettled.store(true, SeqCst);
+                        }
                     } else if settled == Settled::Compare {
                         self.compared(id);
                     }

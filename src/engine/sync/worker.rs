@@ -32,6 +32,8 @@ pub struct Worker {
     state: Mutex<LinkState>,
     /// Wakes whoever waits: a command came, or the link may be back.
     pub(super) wake: Event,
+    /// A content that something is to be settled by could not be had.
+    pub(super) unsettled: AtomicBool,
     /// Something is to be fetched.
     pub(super) to_fetch: Event,
     /// Something was done: who waits for the end of something looks again.
@@ -162,6 +164,7 @@ impl Worker {
             wanted: Mutex::default(),
             untidy: Mutex::default(),
             flights: Mutex::default(),
+            unsettled: AtomicBool::new(false),
             held_back: Mutex::default(),
             refusals: Mutex::default(),
             hints: Mutex::default(),

@@ -82,6 +82,7 @@ impl Worker {
                 let round = self.rounds.done.load(SeqCst);
                 // After each answer it would cost more than what is sent.
                 let began = self.world.elapsed();
+                held |= self.unsettled.swap(false, SeqCst);
                 if (seq != settled_at || held) && (sends.is_empty() || began >= settle_again) {
                     match self.settle_open() {
                         Ok(later) => held = later,

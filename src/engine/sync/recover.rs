@@ -162,13 +162,18 @@ impl Worker {
             return Ok(Fate::Done(Some(written.map_or(meta, |b| b.meta))));
         }
         if !intent.aspects.intersects(Aspects::CONTENT | Aspects::CREATE) {
-            let set = !intent.aspects.contains(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode;
+            let sent = |aspect| intent.aspects.contains(aspect);
+            let times = sent(Aspects::TIMES) && can.set_times && meta.kind == Kind::File;
             // Whoever changed the bytes meanwhile left another time: that is an edit, and not ours.
             let is_ours = |at: Time| {
                 let step = i128::try_from(can.time_step.as_nanos()).unwrap_or(1).max(1);
-                let set = intent.aspects.contains(Aspects::TIMES) && can.set_times;
-                set && (i128::from(at.0) - i128::from(result.meta.mtime.0)).abs() < step
+                times && (i128::from(at.0) - i128::from(result.meta.mtime.0)).abs() < step
             };
+            // Each respect that was sent must be there: what is taken for set and is not would be taken
+            // back here as the server's.
+            let set = (!sent(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode)
+                && (!sent(Aspects::XATTRS) || !can.xattrs || meta.xattrs == result.meta.xattrs)
+                && (!times || is_ours(meta.mtime));
             let untouched = meta.kind == Kind::Folder
                 || base.is_some_and(|b| {
                     b.meta.size == meta.size

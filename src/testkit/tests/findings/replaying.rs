@@ -1,5 +1,6 @@
 //! Sending what was changed here.
 
+use holdfast_engine::fileops::XattrMode;
 use holdfast_engine::model::{Choice, ConflictKind};
 
 use super::place::{Place, writing};
@@ -89,6 +90,25 @@ fn a_folder_that_never_gets_empty_is_a_problem_and_no_loop() {
     place.wait(30);
     assert!(place.server.traffic().calls < before + 100);
     assert_eq!(place.problems().len(), 1, "{:?}", place.problems());
+}
+
+#[test]
+fn an_attribute_whose_sending_was_cut_off_is_sent_again() {
+    let place = Place::with(|server| {
+        server.user().write("f", "one").write("g", "g");
+    });
+    assert_eq!(place.read("nas/f"), "one");
+    let node = place.node("nas/f");
+    place.server.faults(|faults| faults.breaks = 1000);
+    place.op(|fs| fs.setxattr(node, b"user.note", b"mine", XattrMode::Any)).unwrap();
+    place.wait(5);
+    place.server.faults(|faults| faults.breaks = 0);
+    place.online();
+    place.at_rest();
+    assert_eq!(place.fs().getxattr(place.node("nas/f"), b"user.note").as_deref(), Ok(&b"mine"[..]));
+    let there = place.server.files().into_iter().find(|(path, ..)| path.as_bytes() == b"f");
+    let attributes = there.and_then(|(_, meta, _)| meta.xattrs).expect("this server keeps attributes");
+    assert_eq!(*attributes, [(b"user.note".to_vec(), b"mine".to_vec())]);
 }
 
 #[test]

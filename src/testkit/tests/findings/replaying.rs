@@ -133,6 +133,31 @@ fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
 }
 
 #[test]
+fn what_is_displaced_and_written_to_once_more_is_kept_twice_and_cleared_away() {
+    let mut profile = Profile::posix();
+    profile.window = Window::Keeps;
+    let place = Place::of(profile, 5, |server| {
+        server.user().write("f", "one").write("g", "g");
+    });
+    assert_eq!(place.read("nas/f"), "one");
+    place.server.race_at("f", |user| _ = user.save("f", "theirs, at that moment"));
+    for number in 0..20 {
+        // Whoever has it open goes on in the file that was displaced.
+        let name = format!(".holdfast-abcdef01-{number}");
+        place.server.race_at(&name.clone(), move |user| _ = user.save(&name, "theirs, a moment later"));
+    }
+    place.save("nas/f", "MINE");
+    place.wait(10);
+    place.sync();
+    place.at_rest();
+    assert_eq!(place.there("f").as_deref(), Some("MINE"));
+    let mut stashed = place.stashed();
+    stashed.sort();
+    assert_eq!(stashed, ["theirs, a moment later", "theirs, at that moment"]);
+    assert!(place.server.user().temporaries().is_empty());
+}
+
+#[test]
 fn names_made_together_are_one_file_there() {
     let place = Place::with(|_| {});
     place.offline();

@@ -1,6 +1,6 @@
 //! Taking decisions back.
 
-use crate::model::{HistoryId, ItemId, NodeId, Side};
+use crate::model::{HistoryId, ItemId, NodeId};
 use crate::store::rows::{Before, Entry, History, Item};
 use crate::store::tree::Tree;
 use crate::store::{Changed, Tx};
@@ -118,15 +118,17 @@ fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
     tx.relog(before.item);
 }
 
-/// The entry as it was, with a node like the one it had. Its place is used where it is free.
+/// The entry as it was, with a node like the one it had. Where something else has its place by now, it
+/// stays where it stands.
 fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before) -> Option<Entry> {
-    let entry = row.entry.clone()?;
+    let mut entry = row.entry.clone()?;
     let node = before.node.as_deref()?;
-    let current = tx.tree().item(before.item).and_then(|i| tx.tree().place(i, Side::Local));
-    tx.tree().folder_item(entry.parent)?;
+    let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
     let taken = tx.tree().child(entry.parent, entry.name.as_bytes()).filter(|other| *other != before.item);
-    if taken.is_some() && current.is_none() {
-        return None;
+    let is_free = tx.tree().folder_item(entry.parent).is_some() && taken.is_none();
+    if !is_free {
+        let current = current?;
+        (entry.parent, entry.name) = (current.parent, current.name);
     }
     let id = match tx.tree().node(entry.node) {
         // Still the very same.

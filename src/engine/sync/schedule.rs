@@ -197,8 +197,12 @@ pub fn circle(tree: &Tree, start: ItemId, now: Duration) -> Option<ItemId> {
     loop {
         if let Some(at) = seen.iter().position(|s| *s == id) {
             return seen[at..].iter().copied().find(|id| {
-                let aspects = tree.item(*id).and_then(|i| i.pending).map(|p| p.aspects).unwrap_or_default();
-                aspects.contains(Aspects::PLACE) && !aspects.contains(Aspects::CREATE)
+                let item = tree.item(*id);
+                let aspects = item.and_then(|i| i.pending).map(|p| p.aspects).unwrap_or_default();
+                let base = item.and_then(|i| i.base.as_deref());
+                // What stands aside already would only do it again.
+                let is_aside = base.is_some_and(|base| base.name.is_temporary());
+                aspects.contains(Aspects::PLACE) && !aspects.contains(Aspects::CREATE) && !is_aside
             });
         }
         seen.push(id);

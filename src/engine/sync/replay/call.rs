@@ -171,12 +171,18 @@ pub(super) fn call(
         }
         Step::Move => {
             let mut result = base?.clone();
-            (result.parent, result.name) = (Some(parent), name.clone());
-            let mut to = target()?;
-            if let Some(aside) = aside {
-                (result.parent, result.name) = (base?.parent, aside.clone());
-                to = tree.path(base?.parent?, Side::Server)?.join(aside);
-            }
+            let (folder, name) = (parent, aside.unwrap_or(&name));
+            // The folder it is in may be to go first; or the one it goes to is what waits for it: not there
+            // yet, or still inside it.
+            let is_inside = tree.lies_in(folder, item.id, Side::Server);
+            let path = tree.path(folder, Side::Server).filter(|_| aside.is_none() || !is_inside);
+            let there = path.map(|path| (folder, path));
+            let (folder, path) = match (there, aside) {
+                (None, Some(_)) => (base?.parent?, tree.path(base?.parent?, Side::Server)?),
+                (there, _) => there?,
+            };
+            (result.parent, result.name) = (Some(folder), name.clone());
+            let to = path.join(name);
             let from = tree.path(item.id, Side::Server)?;
             let version = if is_folder { None } else { version };
             (Call::Rename { from, version, to }, intent(Aspects::PLACE, Some(result), None))

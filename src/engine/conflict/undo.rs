@@ -158,6 +158,8 @@ fn tell(tx: &mut Tx<'_>, old: Option<Entry>, new: Option<Entry>) {
     for entry in old.iter().chain(new.iter()) {
         tx.invalidate_entry(entry.parent, &entry.name);
         tx.invalidate_node(entry.parent);
+        // It has another number of names.
+        tx.invalidate_node(entry.node);
     }
     if let (Some(old), new) = (old, new)
         && new.is_none_or(|n| n.node != old.node)

@@ -162,13 +162,18 @@ impl Worker {
             return Ok(Fate::Done(Some(written.map_or(meta, |b| b.meta))));
         }
         if !intent.aspects.intersects(Aspects::CONTENT | Aspects::CREATE) {
-            let set = !intent.aspects.contains(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode;
+            let sent = |aspect| intent.aspects.contains(aspect);
+            let times = sent(Aspects::TIMES) && can.set_times && meta.kind == Kind::File;
             // Whoever changed the bytes meanwhile left another time: that is an edit, and not ours.
             let is_ours = |at: Time| {
                 let step = i128::try_from(can.time_step.as_nanos()).unwrap_or(1).max(1);
-                let set = intent.aspects.contains(Aspects::TIMES) && can.set_times;
-                set && (i128::from(at.0) - i128::from(result.meta.mtime.0)).abs() < step
+                times && (i128::from(at.0) - i128::from(result.meta.mtime.0)).abs() < step
             };
+            // Each respect that was sent must be there: what is taken for set and is not would be taken
+            // back here as the server's.
+            let set = (!sent(Aspects::MODE) || !can.modes || meta.mode == result.meta.mode)
+                && (!sent(Aspects::XATTRS) || !can.xattrs || meta.xattrs == result.meta.xattrs)
+                && (!times || is_ours(meta.mtime));
             let untouched = meta.kind == Kind::Folder
                 || base.is_some_and(|b| {
                     b.meta.size == meta.size
@@ -212,8 +217,8 @@ impl Worker {
     }
 
     /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes
-    /// to the stash first. False where uploads are under way there, whose names look the same; `alone`
-    /// says that there are none.
+    /// to the stash first. False where one is to be looked at again, or where uploads are under way there, whose
+    /// names look the same; `alone` says that there are none.
     pub(super) async fn clear_leftovers(&self, folder: &LocPath, alone: bool) -> Result<bool, End> {
         let leftovers = match self.remote.leftovers(folder).await {
             Ok(leftovers) => leftovers,
@@ -224,25 +229,36 @@ impl Worker {
         if !alone && self.is_sending_in(folder) {
             return Ok(false);
         }
+        let mut clear = true;
         for Listed { name, meta } in leftovers {
             // A step aside in a circle of moves is no leftover.
             if self.is_in_use(folder, &name) {
                 continue;
             }
-            self.clear_leftover(&folder.join(&name), &meta).await?;
+            clear &= self.clear_leftover(&folder.join(&name), &meta).await?;
+        }
+        Ok(clear)
+    }
+
+    /// False where it changed since it was looked at, or could not be kept: it stays for the next time.
+    async fn clear_leftover(&self, path: &LocPath, meta: &Meta) -> Result<bool, End> {
+        let kept = meta.kind != Kind::File || self.is_known_or_stashed(path, meta).await?;
+        if !kept {
+            return Ok(false);
+        }
+        match self.remote.remove_file(path, &meta.version).await {
+            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            Err(RemoteError::Changed { .. }) => return Ok(false),
+            Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
+            Ok(()) => {}
         }
         Ok(true)
     }
 
-    pub(super) async fn clear_leftover(&self, path: &LocPath, meta: &Meta) -> Result<(), End> {
-        let kept = meta.kind != Kind::File || self.is_known_or_stashed(path, meta).await?;
-        if !kept {
-            return Ok(());
-        }
-        match self.remote.remove_file(path, &meta.version).await {
-            Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
-            Ok(()) => {}
+    /// Clears one away that is known by name; where that does not come off, the next look sees to it.
+    pub(super) async fn clear_known(&self, folder: &LocPath, name: &Name, meta: &Meta) -> Result<(), End> {
+        if !self.clear_leftover(&folder.join(name), meta).await? {
+            self.untidy.lock().entry(folder.clone()).or_insert(self.world.elapsed());
         }
         Ok(())
     }

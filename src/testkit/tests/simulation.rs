@@ -40,6 +40,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (1707, "a move whose answer was lost, then written into there: replaced unseen"),
     (2049, "a removed thing waited for another name"),
     (2489, "what a crash takes was asked for where a fetch was under way"),
+    (8839, "a file that got a name back by undo was remembered with one name less"),
 ];
 
 /// Seeds of each run in continuous integration.

@@ -16,6 +16,7 @@ use crate::sync::worker::{End, HeldBack, Worker};
 
 use super::apply::Applied;
 use super::brake::Braked;
+use super::walk::is_listed;
 use super::{Scope, observe};
 use crate::sync::note_problem;
 
@@ -193,8 +194,7 @@ impl Worker {
     fn folders_of(&self, hints: &[Hint]) -> BTreeSet<ItemId> {
         let tree = self.store.read();
         let is_known = |folder: &ItemId| {
-            let node = tree.item(*folder).and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node));
-            node.is_none_or(|live| live.row.listed) || tree.is_pinned(*folder)
+            tree.item(*folder).is_some_and(|item| is_listed(&tree, item)) || tree.is_pinned(*folder)
         };
         let folder = |hint: &Hint| match hint {
             Hint::Folder(path) => tree.resolve(self.location, path, Side::Server),

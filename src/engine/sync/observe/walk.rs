@@ -160,8 +160,14 @@ pub(super) fn is_walked(tree: &Tree, id: ItemId, pinned: bool) -> bool {
     if tree.server_state(item).is_none_or(|s| s.meta.kind != Kind::Folder) {
         return false;
     }
+    pinned || item.pinned || is_listed(tree, item)
+}
+
+/// A folder whose names are known here. Where something else stands in its place by now, what the server
+/// has in it must be known before it can go.
+pub(super) fn is_listed(tree: &Tree, item: &Item) -> bool {
     let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-    pinned || item.pinned || node.is_none_or(|live| live.row.listed)
+    node.is_none_or(|live| live.row.listed || live.row.kind != Kind::Folder)
 }
 
 /// Notes differences of one folder; what no item stands for is returned.

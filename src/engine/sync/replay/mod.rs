@@ -335,9 +335,8 @@ impl Worker {
     async fn keep_displaced(&self, id: ItemId, name: &Name) -> Result<(), End> {
         let path = self.store.read().path(id, Side::Server);
         if let Some((folder, _)) = path.and_then(|path| path.split_last()) {
-            let kept = folder.join(name);
-            match self.remote.stat(&kept).await {
-                Ok(meta) => self.clear_leftover(&kept, &meta).await?,
+            match self.remote.stat(&folder.join(name)).await {
+                Ok(meta) => self.clear_known(&folder, name, &meta).await?,
                 Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
                 Err(error) => tracing::warn!(item = id.0, %error, "a displaced version is not found"),
             }

@@ -1,7 +1,7 @@
 //! Learning what changed on the server.
 
 use holdfast_engine::fileops::SetAttr;
-use holdfast_engine::model::LocPath;
+use holdfast_engine::model::{Choice, ConflictKind, LocPath};
 use holdfast_testkit::Profile;
 
 use super::place::{Place, target, writing};
@@ -102,6 +102,26 @@ fn a_folder_that_became_a_file_is_a_file() {
     place.sync();
     assert_eq!(place.read("nas/d/n"), "again a folder");
     place.at_rest();
+}
+
+#[test]
+fn what_comes_into_a_folder_that_is_a_file_here_is_asked_about() {
+    let place = Place::with(|server| {
+        server.user().mkdir("d").write("g", "g");
+    });
+    assert!(place.look("nas/d/f").is_err());
+    place.offline();
+    place.rmdir("nas", "d");
+    place.put("nas", "d", "MINE");
+    place.server.user().write("d/f", "theirs");
+    place.online();
+    assert_eq!(place.problems(), Vec::<String>::new());
+    assert_eq!(place.conflicts(), [(ConflictKind::DeleteEdit, "nas:d/f".to_owned())]);
+    assert!(place.resolve("d/f", &Choice::KeepLocal)[0].done);
+    place.wait(10);
+    place.at_rest();
+    assert_eq!(place.there("d").as_deref(), Some("MINE"));
+    assert_eq!(place.stashed(), ["theirs"]);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Sending what was changed here.
 
+use holdfast_engine::fileops::XattrMode;
 use holdfast_engine::model::{Choice, ConflictKind};
 
 use super::place::{Place, writing};
@@ -92,6 +93,25 @@ fn a_folder_that_never_gets_empty_is_a_problem_and_no_loop() {
 }
 
 #[test]
+fn an_attribute_whose_sending_was_cut_off_is_sent_again() {
+    let place = Place::with(|server| {
+        server.user().write("f", "one").write("g", "g");
+    });
+    assert_eq!(place.read("nas/f"), "one");
+    let node = place.node("nas/f");
+    place.server.faults(|faults| faults.breaks = 1000);
+    place.op(|fs| fs.setxattr(node, b"user.note", b"mine", XattrMode::Any)).unwrap();
+    place.wait(5);
+    place.server.faults(|faults| faults.breaks = 0);
+    place.online();
+    place.at_rest();
+    assert_eq!(place.fs().getxattr(place.node("nas/f"), b"user.note").as_deref(), Ok(&b"mine"[..]));
+    let there = place.server.files().into_iter().find(|(path, ..)| path.as_bytes() == b"f");
+    let attributes = there.and_then(|(_, meta, _)| meta.xattrs).expect("this server keeps attributes");
+    assert_eq!(*attributes, [(b"user.note".to_vec(), b"mine".to_vec())]);
+}
+
+#[test]
 fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
     let mut profile = Profile::posix();
     profile.window = Window::Keeps;
@@ -110,6 +130,31 @@ fn what_is_displaced_goes_to_the_stash_and_what_is_there_counts() {
     place.wait(10);
     place.at_rest();
     assert_eq!(place.there("f").as_deref(), Some("MORE"));
+}
+
+#[test]
+fn what_is_displaced_and_written_to_once_more_is_kept_twice_and_cleared_away() {
+    let mut profile = Profile::posix();
+    profile.window = Window::Keeps;
+    let place = Place::of(profile, 5, |server| {
+        server.user().write("f", "one").write("g", "g");
+    });
+    assert_eq!(place.read("nas/f"), "one");
+    place.server.race_at("f", |user| _ = user.save("f", "theirs, at that moment"));
+    for number in 0..20 {
+        // Whoever has it open goes on in the file that was displaced.
+        let name = format!(".holdfast-abcdef01-{number}");
+        place.server.race_at(&name.clone(), move |user| _ = user.save(&name, "theirs, a moment later"));
+    }
+    place.save("nas/f", "MINE");
+    place.wait(10);
+    place.sync();
+    place.at_rest();
+    assert_eq!(place.there("f").as_deref(), Some("MINE"));
+    let mut stashed = place.stashed();
+    stashed.sort();
+    assert_eq!(stashed, ["theirs, a moment later", "theirs, at that moment"]);
+    assert!(place.server.user().temporaries().is_empty());
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Taking decisions back.
 
+use std::collections::BTreeSet;
+
 use crate::model::{HistoryId, ItemId, NodeId};
 use crate::store::rows::{Before, Entry, History, Item};
 use crate::store::tree::Tree;
@@ -40,6 +42,8 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
     if !can_undo(&history) {
         return Err("it has been taken back already".into());
     }
+    // What goes back with it makes room.
+    let going: BTreeSet<ItemId> = history.before.iter().map(|before| before.item).collect();
     for before in history.before.iter().rev() {
         // A program may have gone on since: what it wrote is set aside.
         if !is_kept_elsewhere(tx.tree(), before.item) {
@@ -52,8 +56,8 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
         let now = tx.tree().item(before.item).cloned();
         let untouched = same(now.as_ref(), before.after.as_deref());
         match (&before.row, untouched) {
-            (Some(row), true) => put_back(tx, row, before),
-            (Some(row), false) => put_back_local(tx, row, before),
+            (Some(row), true) => put_back(tx, row, before, &going),
+            (Some(row), false) => put_back_local(tx, row, before, &going),
             // It was made by the decision.
             (None, _) => {
                 if let Some(entry) = now.and_then(|i| i.entry) {
@@ -66,6 +70,13 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
             }
         }
         tx.happened(before.item, "a decision was taken back");
+    }
+    for id in going {
+        let entry = tx.tree().item(id).and_then(|item| item.entry.clone());
+        if let Some(entry) = entry.filter(|e| tx.tree().child(e.parent, e.name.as_bytes()) != Some(id)) {
+            let name = String::from_utf8_lossy(entry.name.as_bytes()).into_owned();
+            return Err(format!("something else stands at {name} by now; move it away first"));
+        }
     }
     let history = History { undone: true, ..history };
     tx.put_history(history.clone());
@@ -100,9 +111,9 @@ fn same(now: Option<&Item>, after: Option<&Item>) -> bool {
     }
 }
 
-fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before) {
+fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) {
     let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
-    let entry = entry_again(tx, row, before);
+    let entry = entry_again(tx, row, before, going);
     let mut row = row.clone();
     row.entry = entry.clone();
     tx.put_item(row);
@@ -111,7 +122,7 @@ fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before) {
 }
 
 /// The decision was sent: what was here before becomes a new change.
-fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
+fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) {
     let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
     if tx.tree().item(before.item).is_none() {
         let mut fresh = row.clone();
@@ -124,7 +135,7 @@ fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
         fresh.entry = None;
         tx.put_item(fresh);
     }
-    let entry = entry_again(tx, row, before);
+    let entry = entry_again(tx, row, before, going);
     tx.edit_item(before.item, |item| item.entry = entry.clone());
     tell(tx, current, entry);
     tx.relog(before.item);
@@ -132,11 +143,11 @@ fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before) {
 
 /// The entry as it was, with a node like the one it had. Where something else has its place by now, it
 /// stays where it stands.
-fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before) -> Option<Entry> {
+fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) -> Option<Entry> {
     let mut entry = row.entry.clone()?;
     let node = before.node.as_deref()?;
     let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
-    let taken = tx.tree().child(entry.parent, entry.name.as_bytes()).filter(|other| *other != before.item);
+    let taken = tx.tree().child(entry.parent, entry.name.as_bytes()).filter(|other| !going.contains(other));
     let is_free = tx.tree().folder_item(entry.parent).is_some() && taken.is_none();
     if !is_free {
         let current = current?;

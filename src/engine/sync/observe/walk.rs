@@ -163,11 +163,12 @@ pub(super) fn is_walked(tree: &Tree, id: ItemId, pinned: bool) -> bool {
     pinned || item.pinned || is_listed(tree, item)
 }
 
-/// A folder whose names are known here. Where something else stands in its place by now, what the server
-/// has in it must be known before it can go.
+/// A folder whose names are known here. Where something else is to take its place, what the server has in
+/// it must be known before it can go.
 pub(super) fn is_listed(tree: &Tree, item: &Item) -> bool {
     let node = item.entry.as_ref().and_then(|e| tree.node(e.node));
-    node.is_none_or(|live| live.row.listed || live.row.kind != Kind::Folder)
+    let is_to_go = |kind| kind != Kind::Folder && item.conflict.is_none();
+    node.is_none_or(|live| live.row.listed || is_to_go(live.row.kind))
 }
 
 /// Notes differences of one folder; what no item stands for is returned.

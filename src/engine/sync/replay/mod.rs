@@ -16,7 +16,7 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
 
 use crate::model::{ItemId, Kind, Meta, Name, Needs, Side};
-use crate::remote::RemoteError;
+use crate::remote::{Hint, RemoteError};
 use crate::store::content::ContentError;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Item, ServerSide};
@@ -264,6 +264,11 @@ impl Worker {
         }
         let before = self.store.read().item(puzzle.item).cloned();
         self.look_again(puzzle.item);
+        // What keeps a folder from going lies in it.
+        if puzzle.error == RemoteError::NotEmpty {
+            let folder = self.store.read().path(puzzle.item, Side::Server);
+            self.hints.lock().extend(folder.map(Hint::Folder));
+        }
         match self.look_at_hints().await? {
             _ if self.is_braked() => Ok(()),
             Looked::All => Ok(self.refused_again(puzzle.item, before, &puzzle.error)?),

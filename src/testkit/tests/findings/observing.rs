@@ -105,18 +105,21 @@ fn a_folder_that_became_a_file_is_a_file() {
 }
 
 #[test]
-fn what_comes_into_a_folder_that_is_a_file_here_is_asked_about() {
+fn what_lies_in_a_folder_that_a_file_is_kept_over_is_asked_about() {
     let place = Place::with(|server| {
-        server.user().mkdir("d").write("g", "g");
+        server.user().write("g", "g");
     });
-    assert!(place.look("nas/d/f").is_err());
     place.offline();
-    place.rmdir("nas", "d");
     place.put("nas", "d", "MINE");
-    place.server.user().write("d/f", "theirs");
+    place.server.user().mkdir("d").write("d/f", "theirs");
     place.online();
+    assert_eq!(place.conflicts(), [(ConflictKind::CreateCreate, "nas:d".to_owned())]);
+    assert!(place.resolve("d", &Choice::KeepLocal)[0].done);
+    place.wait(10);
+    place.sync();
     assert_eq!(place.problems(), Vec::<String>::new());
     assert_eq!(place.conflicts(), [(ConflictKind::DeleteEdit, "nas:d/f".to_owned())]);
+    assert_eq!(place.there("d/f").as_deref(), Some("theirs"));
     assert!(place.resolve("d/f", &Choice::KeepLocal)[0].done);
     place.wait(10);
     place.at_rest();

@@ -229,8 +229,11 @@ impl Run {
                     self.wrong
                         .push(format!("what makes room is refused for want of room: {}", describe(step)));
                 }
-                let plan = self.plan.clone();
-                scene.confined(before, &after, |tree| plan.comparable(tree), &mut self.wrong);
+                // While it waits, what others do on the server comes here.
+                if self.plan.lone || !waited {
+                    let plan = self.plan.clone();
+                    scene.confined(before, &after, |tree| plan.comparable(tree), &mut self.wrong);
+                }
             }
             scene.ledger.lost_sight(before, &after);
             scene.stale = true;

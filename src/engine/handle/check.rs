@@ -25,7 +25,6 @@ impl Handle {
             }
         }
         if repair {
-            findings.retain(|_| true);
             self.refetch(&damaged)?;
         }
         Ok(CheckReport { ok: findings.is_empty(), findings })
@@ -38,6 +37,8 @@ impl Handle {
             for content in store.contents().all() {
                 if content.is_sealed()
                     && let Err(error) = content.verify()
+                    // Nobody may need it any more, and its file may be gone by now.
+                    && store.read().is_referred(content.id())
                 {
                     damaged.push((content.id(), error.to_string()));
                 }

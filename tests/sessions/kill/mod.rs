@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::thread;
 use std::time::Duration;
 
-use crate::common::{Random, Session, known, long, skip, tree, tries_known};
+use crate::common::{Random, Session, long, tree};
 use deeds::{Done, work};
 
 fn seeds(few: u64, many: u64) -> Vec<u64> {
@@ -48,10 +48,8 @@ fn killed_while_writing(seed: u64, online: bool) -> Option<()> {
         for done in &mut known {
             done.compare(&s.here(""), &format!("seed {seed}, round {round}"));
         }
-        if !online || tries_known() {
-            let check = s.ctl(&["--json", "check"]);
-            assert_eq!(check.json()["ok"], true, "seed {seed}, round {round}: {}", check.text());
-        }
+        let check = s.ctl(&["--json", "check"]);
+        assert_eq!(check.json()["ok"], true, "seed {seed}, round {round}: {}", check.text());
     }
     if !online {
         s.ok(&["online"]);
@@ -99,11 +97,6 @@ fn while_programs_write_online() {
             return;
         }
     }
-}
-
-#[test]
-fn a_check_while_answers_that_were_lost_are_looked_up() {
-    skip(known("check-while-recovering"));
 }
 
 #[test]

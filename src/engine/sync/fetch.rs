@@ -1,7 +1,7 @@
 //! Bringing content here: what is pinned, what a conflict holds, what must be compared, and what a
 //! program wants at once.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -31,7 +31,7 @@ pub struct Wanted {
     pub(super) pinned: BTreeSet<ItemId>,
     failed: BTreeSet<ItemId>,
     /// Contents being read in the background: wanted again, they need not be read twice.
-    reading: BTreeSet<ContentId>,
+    reading: BTreeMap<ContentId, ItemId>,
     pub under_way: usize,
     /// What is pinned does not fit into the location's limit.
     pub(super) over_limit: bool,
@@ -67,7 +67,7 @@ impl Worker {
     /// Whether this content of an item is wanted at once or being read.
     pub(super) fn is_coming(&self, id: ItemId, content: ContentId) -> bool {
         let wanted = self.wanted.lock();
-        wanted.urgent.contains(&id) || wanted.reading.contains(&content)
+        wanted.urgent.contains(&id) || wanted.reading.contains_key(&content)
     }
 
     pub fn fetch_failed(&self) -> bool {
@@ -86,7 +86,7 @@ impl Worker {
         if wanted.failed.contains(&id) {
             return false;
         }
-        let is_coming = content.is_some_and(|content| wanted.reading.contains(&content));
+        let is_coming = content.is_some_and(|content| wanted.reading.contains_key(&content));
         if is_coming || wanted.urgent.contains(&id) {
             return true;
         }
@@ -158,12 +158,14 @@ impl Worker {
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
         let mut reads = FuturesUnordered::new();
         let mut ranges: VecDeque<(ItemId, Arc<Source>, Range<u64>)> = VecDeque::new();
-        {
-            // The loop before may have been dropped with reads under way.
+        // The loop before may have ended with reads under way, and who asked meanwhile was told that they
+        // are coming.
+        let left = {
             let mut wanted = self.wanted.lock();
-            wanted.reading.clear();
             wanted.under_way = 0;
-        }
+            std::mem::take(&mut wanted.reading)
+        };
+        left.into_values().for_each(|id| self.want_again(id));
         // Bytes that are on their way here.
         let mut coming = 0;
         loop {
@@ -179,7 +181,7 @@ impl Worker {
                     if wish == Wish::Pinned && !self.has_room_for(coming + missing).await {
                         continue;
                     }
-                    if !self.wanted.lock().reading.insert(source.content.id()) {
+                    if self.wanted.lock().reading.insert(source.content.id(), id).is_some() {
                         continue;
                     }
                     let source = Arc::new(source);
@@ -233,7 +235,6 @@ impl Worker {
                     }
                 }
                 Err(Failure::Remote(error @ RemoteError::Gone { .. })) => {
-                    self.wanted.lock().under_way = 0;
                     return End::Lost(error);
                 }
                 Err(Failure::Store(StoreError::Full)) if self.make_room().await => {
@@ -241,7 +242,6 @@ impl Worker {
                     self.want_again(id);
                 }
                 Err(Failure::Store(error)) => {
-                    self.wanted.lock().under_way = 0;
                     return End::Store(error);
                 }
                 Err(Failure::Remote(RemoteError::Changed { .. } | RemoteError::NotFound))

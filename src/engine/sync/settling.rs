@@ -10,7 +10,7 @@ use crate::store::rows::{Aspects, ServerSide};
 use crate::sync::worker::Worker;
 
 /// Items settled in one transaction.
-const CHUNK: usize = 512;
+pub(super) const CHUNK: usize = 512;
 
 impl Worker {
     /// Settles again what could not be before, and what was changed here under an open conflict.

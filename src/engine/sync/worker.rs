@@ -362,18 +362,21 @@ impl Worker {
     }
 
     async fn work_online(self: &Arc<Self>) -> End {
-        self.flights.lock().under_way.clear();
-        self.held_back.lock().clear();
         if let Err(end) = self.recover().await {
             return end;
         }
         self.set_link(Link::Online, String::new());
         self.held_up.store(false, SeqCst);
         self.want_all_pinned();
-        futures::select_biased! {
+        let end = futures::select_biased! {
             end = self.replay_loop().fuse() => end,
             end = self.with_room(|| self.observe_loop()).fuse() => end,
             end = self.with_room(|| self.fetch_loop()).fuse() => end,
-        }
+        };
+        // Whatever was under way went with the loops.
+        self.flights.lock().under_way.clear();
+        self.held_back.lock().clear();
+        self.wanted.lock().under_way = 0;
+        end
     }
 }

@@ -11,10 +11,7 @@ use crate::store::tree::Tree;
 
 use super::note::{mark_listed, note_changed, note_fresh, note_gone};
 use super::{Found, Fresh, Inside, Observation};
-use crate::sync::settling::settle_all;
-
-/// Items settled in one transaction.
-const CHUNK: usize = 512;
+use crate::sync::settling::{CHUNK, settle_all};
 
 /// What comes of a round while it is noted.
 #[derive(Default)]

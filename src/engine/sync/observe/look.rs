@@ -1,6 +1,6 @@
 //! Looking: when the server is looked at, and what is done with what was found.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
@@ -11,6 +11,7 @@ use crate::model::{ItemId, LocPath, Needs, ProblemId, Side};
 use crate::remote::{Hint, RemoteError};
 use crate::store::persist::StoreError;
 use crate::store::rows::Problem;
+use crate::sync::replay::note_problem;
 use crate::sync::schedule::{PATIENCE, QUIET};
 use crate::sync::worker::{End, HeldBack, Worker};
 
@@ -18,7 +19,6 @@ use super::apply::Applied;
 use super::brake::Braked;
 use super::walk::is_listed;
 use super::{Scope, observe};
-use crate::sync::note_problem;
 
 /// Between two looks at the whole location: where hints come, and where none do.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_secs(600), Duration::from_secs(60));
@@ -45,11 +45,12 @@ pub enum Looked {
 impl Worker {
     pub(in crate::sync) async fn observe_loop(self: &Arc<Self>) -> End {
         let root = LocPath::root();
-        let hints = self.remote.watch(&root).await;
-        let watches = hints.is_some();
-        let every = if watches { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
-        let mut hints = hints.unwrap_or_else(|| async_channel::bounded(1).1);
-        let mut due = true;
+        let watch = self.remote.watch(&root).await;
+        let mut every = if watch.is_some() { LOOK_EVERY.0 } else { LOOK_EVERY.1 };
+        // Where no hints come, none ever do: it is not closed as long as `_silence` is there.
+        let (_silence, silent) = async_channel::bounded(1);
+        let mut hints = watch.unwrap_or_else(|| silent.clone());
+        let mut look_at = Duration::ZERO;
         // Something was missing in a hinted folder: since when, and when all is looked at for it.
         let mut missing: Option<(Duration, Duration)> = None;
         let mut looking = Duration::ZERO;
@@ -58,15 +59,16 @@ impl Worker {
             if self.is_stopping() {
                 return End::Asked;
             }
-            if due || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
+            let now = self.world.elapsed();
+            let at = missing.map_or(look_at, |(_, at)| at.min(look_at));
+            if at <= now || self.rounds.asked.load(SeqCst) > self.rounds.begun.load(SeqCst) {
                 missing = None;
-                match self.look_everywhere().await {
-                    Ok(looked) => due = looked == Looked::Partly,
+                let pause = match self.look_everywhere().await {
+                    Ok(Looked::All) => every,
+                    Ok(Looked::Partly) => GATHER_HINTS,
                     Err(end) => return end,
-                }
-                if due {
-                    self.world.sleep(GATHER_HINTS).await;
-                }
+                };
+                look_at = self.world.elapsed() + pause;
                 continue;
             }
             if !self.hints.lock().is_empty() {
@@ -76,11 +78,11 @@ impl Worker {
                 }
                 let began = self.world.elapsed();
                 let followed = self.follow_hints().await;
-                looking = self.world.elapsed() - began;
+                let now = self.world.elapsed();
+                looking = now - began;
                 match followed {
                     Ok(Hinted::Noted) => {}
                     Ok(Hinted::Missing) => {
-                        let now = self.world.elapsed();
                         let first = missing.map_or(now, |(first, _)| first);
                         missing = Some((first, (now + QUIET).min(first + PATIENCE)));
                     }
@@ -88,26 +90,18 @@ impl Worker {
                 }
                 continue;
             }
-            let now = self.world.elapsed();
-            if missing.is_some_and(|(_, at)| at <= now) {
-                due = true;
-                continue;
-            }
-            let every = missing.map_or(every, |(_, at)| at - now);
             futures::select_biased! {
                 () = woken.fuse() => {}
                 hint = hints.recv().fuse() => match hint {
                     Ok(hint) => self.hints.lock().push(hint),
                     // No more hints: look from time to time.
                     Err(_) => {
-                        hints = async_channel::bounded(1).1;
-                        futures::select_biased! {
-                            () = self.wake.listen().fuse() => {}
-                            () = self.world.sleep(LOOK_EVERY.1).fuse() => due = true,
-                        }
+                        hints = silent.clone();
+                        every = LOOK_EVERY.1;
+                        look_at = look_at.min(now + every);
                     }
                 },
-                () = self.world.sleep(every).fuse() => due = true,
+                () = self.world.sleep(at - now).fuse() => {}
             }
         }
     }
@@ -154,16 +148,12 @@ impl Worker {
 
     /// Notes what came and what changed in the hinted folders at once.
     async fn follow_hints(&self) -> Result<Hinted, End> {
-        let hints = std::mem::take(&mut *self.hints.lock());
-        if hints.contains(&Hint::Everything) {
-            self.look(&Scope::Everything).await?;
+        let Some(scope) = self.hinted() else { return Ok(Hinted::Noted) };
+        if scope == Scope::Everything {
+            self.look(&scope).await?;
             return Ok(Hinted::Noted);
         }
-        let folders = self.folders_of(&hints);
-        if folders.is_empty() {
-            return Ok(Hinted::Noted);
-        }
-        let applied = self.look_once(&Scope::Folders(folders)).await?;
+        let applied = self.look_once(&scope).await?;
         if applied.again {
             self.owe_look();
         }
@@ -177,17 +167,20 @@ impl Worker {
 
     /// Because of a refusal: what the hinted folders do not tell, a look at everything does.
     pub(in crate::sync) async fn look_at_hints(&self) -> Result<Looked, End> {
-        let hints = std::mem::take(&mut *self.hints.lock());
-        if hints.contains(&Hint::Everything) {
-            return self.look(&Scope::Everything).await;
-        }
-        let folders = self.folders_of(&hints);
-        if folders.is_empty() {
-            return Ok(Looked::All);
-        }
-        let looked = self.look(&Scope::Folders(folders)).await?;
+        let Some(scope) = self.hinted() else { return Ok(Looked::All) };
+        let looked = self.look(&scope).await?;
         self.want_all_pinned();
         Ok(looked)
+    }
+
+    /// Where the hints that came lead; they are taken.
+    fn hinted(&self) -> Option<Scope> {
+        let hints = std::mem::take(&mut *self.hints.lock());
+        if hints.contains(&Hint::Everything) {
+            return Some(Scope::Everything);
+        }
+        let folders = self.folders_of(&hints);
+        (!folders.is_empty()).then_some(Scope::Folders(folders))
     }
 
     /// The hinted folders whose names are known here, or are to be.
@@ -318,7 +311,7 @@ impl Worker {
         refused: &[(ItemId, Vec<u8>, String)],
         unreadable: &[(ItemId, RemoteError)],
     ) -> Result<(), StoreError> {
-        let mut texts: std::collections::BTreeMap<ItemId, String> = std::collections::BTreeMap::new();
+        let mut texts: BTreeMap<ItemId, String> = BTreeMap::new();
         for (folder, name, sentence) in refused {
             let text = format!("{} in it is left out: {sentence}", String::from_utf8_lossy(name));
             texts.entry(*folder).or_insert(text);

@@ -1,9 +1,9 @@
-//! `fake://NAME` leads to the fake server of that name.
+//! Connecting: `fake://NAME` leads to the fake server of that name, and a real one may take several tries.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use holdfast_engine::remote::{Connector, Remote};
+use holdfast_engine::remote::{Connector, Remote, RemoteError};
 use parking_lot::Mutex;
 
 use crate::server::FakeServer;
@@ -61,6 +61,18 @@ impl Connector for FakeConnector {
 
     fn remote(&self, url: &str, owner: &str) -> Result<Arc<dyn Remote>, String> {
         Ok(Arc::new(self.find(url)?.remote(owner)))
+    }
+}
+
+/// Connects a real remote. On a machine so slow that the short deadline of a test passes, it is tried
+/// again.
+pub async fn connect(remote: &dyn Remote) {
+    loop {
+        match remote.connect().await {
+            Ok(_) => return,
+            Err(RemoteError::Gone { message, .. }) => eprintln!("again: {message}"),
+            Err(other) => panic!("{other:?}"),
+        }
     }
 }
 

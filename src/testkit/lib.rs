@@ -40,7 +40,7 @@ pub mod sshd;
 mod words;
 mod world;
 
-pub use connector::FakeConnector;
+pub use connector::{FakeConnector, connect};
 pub use disk::{DiskFiles, MemDatabase, MemJournal, OpenDisk, SimDisk};
 pub use rng::Rng;
 pub use server::{FakeRemote, FakeServer, Profile};

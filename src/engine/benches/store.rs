@@ -16,7 +16,7 @@ use holdfast_engine::store::content::Contents;
 use holdfast_engine::store::files::DirFiles;
 use holdfast_engine::store::journal::FileJournal;
 use holdfast_engine::store::persist::{Database, Journal};
-use holdfast_engine::store::rows::{ContentRow, Delta, Entry, Item, Node, Rows, ServerSide};
+use holdfast_engine::store::rows::{ContentRow, Delta, Entry, Item, Node, Rows};
 use holdfast_engine::store::sqlite::Sqlite;
 use holdfast_engine::store::tree::Tree;
 
@@ -127,17 +127,9 @@ fn item_delta(id: u64) -> Delta {
     let content = (kind == Kind::File).then_some(ContentId(id));
     let base = State { parent: Some(ItemId(parent)), name: name.clone(), meta, content };
     let item = Item {
-        id: ItemId(id),
-        location: LocationId(1),
         entry: Some(Entry { parent: NodeId(parent), name, node: NodeId(id) }),
         base: Some(Box::new(base)),
-        server: ServerSide::AsBase,
-        pending: None,
-        sending: None,
-        conflict: None,
-        problem: None,
-        pinned: false,
-        local_only: false,
+        ..Item::new(ItemId(id), LocationId(1))
     };
     Delta::Item(item.id, Some(Box::new(item)))
 }

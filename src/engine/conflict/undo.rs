@@ -125,15 +125,8 @@ fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemI
 fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) {
     let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
     if tx.tree().item(before.item).is_none() {
-        let mut fresh = row.clone();
-        fresh.base = None;
-        fresh.server = Default::default();
-        fresh.sending = None;
-        fresh.conflict = None;
-        fresh.problem = None;
-        fresh.pending = None;
-        fresh.entry = None;
-        tx.put_item(fresh);
+        let fresh = Item::new(row.id, row.location);
+        tx.put_item(Item { pinned: row.pinned, local_only: row.local_only, ..fresh });
     }
     let entry = entry_again(tx, row, before, going);
     tx.edit_item(before.item, |item| item.entry = entry.clone());

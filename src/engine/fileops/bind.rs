@@ -9,7 +9,7 @@ use std::path::Path;
 
 use crate::model::{ItemId, Kind, Name, Needs, NodeId};
 use crate::store::Tx;
-use crate::store::rows::{Aspects, Entry, Item, Problem, ServerSide};
+use crate::store::rows::{Aspects, Entry, Item, Problem};
 use crate::store::tree::Tree;
 
 use super::{Op, OpError};
@@ -83,19 +83,7 @@ pub(crate) fn new_item(tx: &mut Tx<'_>, folder: ItemId, entry: Entry, kind: Kind
     let id = ItemId(tx.new_id());
     let local_only = is_local_only(tx.tree(), folder, &entry.name, kind);
     let location = tx.tree().item(folder).map(|i| i.location).expect("the folder was looked up in this step");
-    tx.put_item(Item {
-        id,
-        location,
-        entry: Some(entry),
-        base: None,
-        server: ServerSide::AsBase,
-        pending: None,
-        sending: None,
-        conflict: None,
-        problem: None,
-        pinned: false,
-        local_only,
-    });
+    tx.put_item(Item { entry: Some(entry), local_only, ..Item::new(id, location) });
     tx.relog(id);
     id
 }

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::pins::parse_size;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Entry, Item, Location};
-use crate::sync::{Worker, empty_item};
+use crate::sync::Worker;
 use crate::world::{on_world, timeout};
 
 use super::core::Handle;
@@ -155,7 +155,7 @@ impl Handle {
             tx.put_item(Item {
                 entry: Some(Entry { parent: NodeId::ROOT, name: entry_name.clone(), node }),
                 base: Some(Box::new(state)),
-                ..empty_item(item, id)
+                ..Item::new(item, id)
             });
             tx.invalidate_entry(NodeId::ROOT, &entry_name);
             tx.invalidate_node(NodeId::ROOT);

@@ -107,6 +107,25 @@ pub struct Item {
     pub local_only: bool,
 }
 
+impl Item {
+    /// Nothing yet: neither here nor agreed on nor on the server.
+    pub fn new(id: ItemId, location: LocationId) -> Item {
+        Item {
+            id,
+            location,
+            entry: None,
+            base: None,
+            server: ServerSide::AsBase,
+            pending: None,
+            sending: None,
+            conflict: None,
+            problem: None,
+            pinned: false,
+            local_only: false,
+        }
+    }
+}
+
 /// A local inode. Its number of links is the number of items whose entry leads to it.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Node {

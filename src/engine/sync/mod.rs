@@ -30,7 +30,7 @@ use crate::remote::Remote;
 use crate::store::Store;
 use crate::world::World;
 
-pub use observe::{empty_item, expect_content};
+pub use observe::expect_content;
 pub use replay::note_problem;
 pub use worker::Worker;
 

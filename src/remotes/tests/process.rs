@@ -7,6 +7,7 @@ use holdfast_engine::model::LocPath;
 use holdfast_engine::remote::{Remote, RemoteError};
 use holdfast_remotes::conformance::{Bytes, Fixture, new_meta, path};
 use holdfast_remotes::folder::Pretend;
+use holdfast_testkit::connect;
 use holdfast_testkit::process::{Signal, children, descendants, signal};
 
 use crate::support::{Dirs, Plain, helper, is_root, skipped, until};
@@ -63,17 +64,6 @@ async fn a_stopped_helper_is_killed_within_the_deadline() {
     assert!(message.contains("does not answer"), "{message}");
     connect(&remote).await;
     assert_ne!(helper_pid(&dirs), pid);
-}
-
-/// On a machine so slow that the short deadline of a test passes, it is tried again.
-async fn connect(remote: &dyn Remote) {
-    loop {
-        match remote.connect().await {
-            Ok(_) => return,
-            Err(RemoteError::Gone { message, .. }) => eprintln!("again: {message}"),
-            Err(other) => panic!("{other:?}"),
-        }
-    }
 }
 
 /// As where a helper hangs in the kernel and cannot be ended.

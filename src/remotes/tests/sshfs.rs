@@ -8,6 +8,7 @@ use holdfast_engine::model::LocPath;
 use holdfast_engine::remote::{Remote, RemoteError};
 use holdfast_remotes::conformance::{Bytes, Fixture, Subject, new_meta, path};
 use holdfast_remotes::folder::{FolderOptions, FolderRemote};
+use holdfast_testkit::connect;
 use holdfast_testkit::sshd::{Sshd, Sshfs};
 
 use crate::support::{OWNER, PATIENT, helper, skipped, until};
@@ -124,17 +125,6 @@ async fn a_frozen_server_is_gone_until_it_wakes_up() {
         }
     };
     assert_eq!(meta.size, 1);
-}
-
-/// On a machine so slow that the short deadline of a test passes, it is tried again.
-async fn connect(remote: &dyn Remote) {
-    loop {
-        match remote.connect().await {
-            Ok(_) => return,
-            Err(RemoteError::Gone { message, .. }) => eprintln!("again: {message}"),
-            Err(other) => panic!("{other:?}"),
-        }
-    }
 }
 
 /// The server dies: calls are refused at once or after the deadline, never answered with "empty".

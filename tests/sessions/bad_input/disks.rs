@@ -24,17 +24,23 @@ fn small_disk(s: &Session, below: &str) -> bool {
     true
 }
 
-#[test]
-fn a_full_disk_here_fails_the_new_write_and_nothing_else() {
-    let Some(mut s) = Session::prepared() else { return };
+/// `a` and these, pinned and offline, with the store on a disk of 24 MiB.
+fn pinned_on_a_small_disk(files: &[(&str, String)]) -> Option<Session> {
+    let mut s = Session::prepared()?;
     if !small_disk(&s, "data") {
-        return;
+        return None;
     }
     s.serve();
     s.write_there("a", "a\n");
-    s.write_there("old", "old\n".repeat(1000));
+    files.iter().for_each(|(path, text)| s.write_there(path, text));
     s.add_and_pin();
     s.offline();
+    Some(s)
+}
+
+#[test]
+fn a_full_disk_here_fails_the_new_write_and_nothing_else() {
+    let Some(s) = pinned_on_a_small_disk(&[("old", "old\n".repeat(1000))]) else { return };
     s.write_here("a", "changed\n");
     let mut random = Random::new(7);
     let mut errors = 0;
@@ -62,14 +68,7 @@ fn a_full_disk_here_fails_the_new_write_and_nothing_else() {
 
 #[test]
 fn with_a_full_disk_what_was_made_can_be_removed() {
-    let Some(mut s) = Session::prepared() else { return };
-    if !small_disk(&s, "data") {
-        return;
-    }
-    s.serve();
-    s.write_there("a", "a\n");
-    s.add_and_pin();
-    s.offline();
+    let Some(s) = pinned_on_a_small_disk(&[]) else { return };
     let mut random = Random::new(7);
     while fs::write(s.here(&format!("big{}", random.next())), random.bytes(1 << 20)).is_ok() {}
     s.shell("rm -f big*").done();
@@ -89,14 +88,7 @@ fn fill_to_the_brim(filler: &std::path::Path) {
 
 #[test]
 fn on_a_disk_that_others_filled_the_engine_starts_and_removes() {
-    let Some(mut s) = Session::prepared() else { return };
-    if !small_disk(&s, "data") {
-        return;
-    }
-    s.serve();
-    s.write_there("a", "a\n");
-    s.add_and_pin();
-    s.offline();
+    let Some(mut s) = pinned_on_a_small_disk(&[]) else { return };
     s.shell("for n in $(seq 300); do echo $n >small$n; done; mkdir folder").done();
     let filler = s.base().join("data/filler");
     fill_to_the_brim(&filler);

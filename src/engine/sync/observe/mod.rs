@@ -21,7 +21,7 @@ use crate::store::Store;
 use walk::walk;
 
 pub use look::Looked;
-pub use note::{empty_item, expect_content};
+pub use note::expect_content;
 
 /// Which folders a round looks at.
 #[derive(Clone, PartialEq, Eq, Debug)]

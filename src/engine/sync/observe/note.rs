@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::model::{ContentId, ItemId, Kind, LocationId, Meta, Name, Side, State};
+use crate::model::{ContentId, ItemId, Kind, Meta, Name, Side, State};
 use crate::reconcile::state_aspects;
 use crate::remote::Listed;
 use crate::store::Tx;
@@ -285,30 +285,14 @@ pub(super) fn bind_fresh(tx: &mut Tx<'_>, parent: ItemId, listed: &Listed, since
             // path is the new thing's local side, and the old item is gone from its place.
             let entry = item.entry.clone();
             tx.edit_item(id, |item| item.entry = None);
-            tx.put_item(empty_item(fresh, location));
+            tx.put_item(Item::new(fresh, location));
             tx.edit_item(fresh, |item| item.entry = entry);
             tx.relog(id);
             return Some(fresh);
         }
     }
-    tx.put_item(empty_item(fresh, location));
+    tx.put_item(Item::new(fresh, location));
     Some(fresh)
-}
-
-pub fn empty_item(id: ItemId, location: LocationId) -> Item {
-    Item {
-        id,
-        location,
-        entry: None,
-        base: None,
-        server: ServerSide::AsBase,
-        pending: None,
-        sending: None,
-        conflict: None,
-        problem: None,
-        pinned: false,
-        local_only: false,
-    }
 }
 
 pub(super) fn local_child(tree: &Tree, parent: ItemId, name: &Name) -> Option<ItemId> {

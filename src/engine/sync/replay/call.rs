@@ -171,18 +171,17 @@ pub(super) fn call(
         }
         Step::Move => {
             let mut result = base?.clone();
-            let (folder, name) = (parent, aside.unwrap_or(&name));
-            // The folder it is in may be to go first; or the one it goes to is what waits for it: not there
-            // yet, or still inside it.
-            let is_inside = tree.lies_in(folder, item.id, Side::Server);
-            let path = tree.path(folder, Side::Server).filter(|_| aside.is_none() || !is_inside);
-            let there = path.map(|path| (folder, path));
-            let (folder, path) = match (there, aside) {
-                (None, Some(_)) => (base?.parent?, tree.path(base?.parent?, Side::Server)?),
-                (there, _) => there?,
+            // The folder it goes to may be what waits for it to step aside: not there yet, or still inside
+            // it. Otherwise it steps aside there, for the one it is in may be to go first.
+            let is_good = |folder: ItemId| {
+                aside.is_none()
+                    || (tree.path(folder, Side::Server).is_some()
+                        && !tree.lies_in(folder, item.id, Side::Server))
             };
+            let folder = if is_good(parent) { parent } else { base?.parent? };
+            let name = aside.unwrap_or(&name);
             (result.parent, result.name) = (Some(folder), name.clone());
-            let to = path.join(name);
+            let to = tree.path(folder, Side::Server)?.join(name);
             let from = tree.path(item.id, Side::Server)?;
             let version = if is_folder { None } else { version };
             (Call::Rename { from, version, to }, intent(Aspects::PLACE, Some(result), None))

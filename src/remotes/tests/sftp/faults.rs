@@ -7,6 +7,7 @@ use holdfast_engine::model::{LocPath, OfflineReason};
 use holdfast_engine::remote::{Remote, RemoteError};
 use holdfast_remotes::conformance::{Bytes, Fixture, new_meta, path};
 use holdfast_remotes::sftp::{SftpOptions, SftpRemote};
+use holdfast_testkit::connect;
 use holdfast_testkit::process::{children, signal};
 use holdfast_testkit::sshd::{HOST, Sshd, sftp_server};
 use rustix::process::Signal;
@@ -19,17 +20,6 @@ fn assert_gone<T: std::fmt::Debug>(result: Result<T, RemoteError>) -> (OfflineRe
     match result {
         Err(RemoteError::Gone { reason, message }) => (reason, message),
         other => panic!("expected Gone, got {other:?}"),
-    }
-}
-
-/// On a machine so slow that the short deadline of a test passes, it is tried again.
-async fn connect(remote: &dyn Remote) {
-    loop {
-        match remote.connect().await {
-            Ok(_) => return,
-            Err(RemoteError::Gone { message, .. }) => eprintln!("again: {message}"),
-            Err(other) => panic!("{other:?}"),
-        }
     }
 }
 

@@ -25,19 +25,7 @@ pub fn state(parent: Option<u64>, bytes: &[u8], kind: Kind) -> State {
 }
 
 pub fn bare_item(id: u64) -> Item {
-    Item {
-        id: ItemId(id),
-        location: LocationId(1),
-        entry: None,
-        base: None,
-        server: ServerSide::AsBase,
-        pending: None,
-        sending: None,
-        conflict: None,
-        problem: None,
-        pinned: false,
-        local_only: false,
-    }
+    Item::new(ItemId(id), LocationId(1))
 }
 
 pub fn plain_item(id: u64) -> Item {

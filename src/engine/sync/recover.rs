@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use crate::model::{Digest, ItemId, Kind, LocPath, Meta, Name, Side, State, Time, Version};
 use crate::remote::{Listed, Remote, RemoteError};
+use crate::store::content::Content;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Aspects, Intent};
 
@@ -30,7 +31,7 @@ enum Fate {
 impl Worker {
     /// Finds out about every intent whose answer is not known.
     pub(super) async fn recover(&self) -> Result<(), End> {
-        let open: Vec<(ItemId, Intent)> = {
+        let mut open: Vec<(ItemId, Intent)> = {
             let tree = self.store.read();
             let Some(live) = tree.location(self.location) else {
                 return Ok(());
@@ -40,7 +41,6 @@ impl Worker {
         };
         let mut folders = std::collections::BTreeSet::new();
         // Folders before what lies in them, so that paths can be followed.
-        let mut open = open;
         open.sort_by_key(|(id, _)| self.target(*id).map(|p| p.as_bytes().len()));
         for (id, intent) in open {
             let fate = self.fate_of(id, &intent).await?;
@@ -216,8 +216,8 @@ impl Worker {
         }
     }
 
-    /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes
-    /// to the stash first. False where one is to be looked at again, or where uploads are under way there, whose
+    /// Removes our temporary names from a folder. One that holds bytes which are nowhere else goes to the
+    /// stash first. False where one is to be looked at again, or where uploads are under way there, whose
     /// names look the same; `alone` says that there are none.
     pub(super) async fn clear_leftovers(&self, folder: &LocPath, alone: bool) -> Result<bool, End> {
         let leftovers = match self.remote.leftovers(folder).await {
@@ -293,7 +293,12 @@ impl Worker {
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
             Err(_) => return Ok(false),
         };
-        let known = self.store.contents().all().iter().any(|c| c.is_whole() && c.digest() == Some(digest));
+        // What nobody refers to is only still there.
+        let known = {
+            let tree = self.store.read();
+            let alike = |c: &Arc<Content>| c.is_whole() && c.digest() == Some(digest);
+            self.store.contents().all().iter().any(|c| alike(c) && tree.is_referred(c.id()))
+        };
         if known {
             return Ok(true);
         }

@@ -16,6 +16,8 @@ use super::{Found, Fresh, Inside, Observation, Scope, Stopped};
 
 /// Listings under way at once.
 const LISTINGS: usize = 32;
+/// Bytes of the largest file that is taken in.
+const LARGEST: u64 = 16 << 40;
 
 enum Where {
     Item(ItemId),
@@ -72,7 +74,10 @@ pub(super) async fn walk(
             break;
         };
         let listing = match listing {
-            Ok(listing) => listing,
+            Ok(mut listing) => {
+                refuse_giants(&mut listing);
+                listing
+            }
             Err(error @ RemoteError::Gone { .. }) => return Err(Stopped::Remote(error)),
             // It went while we walked: its own folder's next listing tells.
             Err(RemoteError::NotFound) => {
@@ -139,6 +144,21 @@ pub(super) async fn walk(
         .map(|(parent, path, listed)| Fresh { parent, inside: gather(&mut walked, &path), listed })
         .collect();
     Ok(())
+}
+
+/// What a server says of a size is believed up to the largest file that `ext4` has: what is noted of each
+/// block must fit into memory.
+fn refuse_giants(listing: &mut Listing) {
+    let Listing { entries, refused } = listing;
+    entries.retain(|listed| {
+        let fits = listed.meta.size <= LARGEST;
+        if !fits {
+            let sentence =
+                format!("the server says that it has {} bytes, too many to keep", listed.meta.size);
+            refused.push((listed.name.as_bytes().to_vec(), sentence));
+        }
+        fits
+    });
 }
 
 pub(super) fn gather(walked: &mut HashMap<LocPath, Vec<Listed>>, path: &LocPath) -> Option<Vec<Inside>> {
@@ -214,4 +234,33 @@ pub(super) fn compare(
 pub(super) fn became_another(tree: &Tree, item: &Item, kind: Kind) -> bool {
     let known = tree.server_state(item).map(|s| s.meta.kind);
     known.is_some_and(|known| (known == Kind::Folder) != (kind == Kind::Folder))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Meta, Name, Time, Version};
+
+    #[test]
+    fn a_size_that_nobody_has_is_refused_and_told() {
+        let listed = |name: &[u8], size| Listed {
+            name: Name::new(name).unwrap(),
+            meta: Meta {
+                kind: Kind::File,
+                mode: 0o644,
+                size,
+                mtime: Time::ZERO,
+                link_target: None,
+                xattrs: None,
+                version: Version::new(b"1"),
+                file_id: None,
+            },
+        };
+        let entries = vec![listed(b"large", LARGEST), listed(b"mad", u64::MAX)];
+        let mut listing = Listing { entries, refused: Vec::new() };
+        refuse_giants(&mut listing);
+        assert_eq!(listing.entries.len(), 1);
+        let [(name, sentence)] = &listing.refused[..] else { panic!("{:?}", listing.refused) };
+        assert!(name == b"mad" && sentence.contains("18446744073709551615 bytes"), "{sentence}");
+    }
 }

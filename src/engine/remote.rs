@@ -232,6 +232,17 @@ pub trait Remote: Send + Sync {
     /// Hints from now on, below the folder; `None` where the location gives none.
     async fn watch(&self, folder: &LocPath) -> Option<async_channel::Receiver<Hint>>;
 
+    /// Finds out whether the connection still leads to the server: `Ok` where anything at all was
+    /// heard from it, else `Gone` after about this time, or the remote's own deadline where it cannot
+    /// tell sooner; the connection has then ended.
+    async fn probe(&self, within: Duration) -> Result<(), RemoteError>;
+
+    /// Returns why, when the connection that there is has ended by itself; never where that cannot be
+    /// known without a call.
+    async fn lost(&self) -> RemoteError {
+        std::future::pending().await
+    }
+
     /// Waits until nothing is under way and lets the connection go.
     async fn disconnect(&self);
 }

@@ -167,6 +167,12 @@ impl Handle {
         self.0.subscribers.add(self)
     }
 
+    /// For who sees this computer's network: routes or addresses changed, or it slept. It may be called
+    /// as often as that is so.
+    pub fn network_changed(&self) {
+        self.0.sync.network_changed();
+    }
+
     /// Commits, stops all work and returns when nothing is in flight any more.
     pub async fn shut_down(&self) -> Answer<()> {
         for worker in self.0.sync.workers() {

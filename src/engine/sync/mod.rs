@@ -8,8 +8,10 @@
 //!
 //! `reconcile` and `schedule` decide and do no I/O; the rest carries out.
 
+mod back_off;
 mod fetch;
 mod observe;
+mod prove;
 mod provide;
 mod recover;
 mod replay;
@@ -77,6 +79,12 @@ impl Sync {
 
     pub fn workers(&self) -> Vec<Arc<Worker>> {
         self.workers.lock().values().cloned().collect()
+    }
+
+    /// Routes or addresses of this computer changed, or it slept: each location finds out what that
+    /// means for it.
+    pub fn network_changed(&self) {
+        self.workers().iter().for_each(|worker| worker.network_changed());
     }
 
     pub fn remove(&self, location: LocationId) {

@@ -76,7 +76,7 @@ async fn list(worker: &Arc<Worker>, folder: ItemId) -> Op<()> {
         Ok(()) if is_unlisted(worker, folder) => Err(OpError::Unreachable),
         Ok(()) => Ok(()),
         Err(End::Lost(_)) => {
-            worker.kick();
+            worker.doubt();
             Err(OpError::Unreachable)
         }
         Err(End::Store(error)) => Err(error.into()),
@@ -125,7 +125,7 @@ async fn fetch(
             Err(OpError::Stale)
         }
         Err(Failure::Remote(crate::remote::RemoteError::Gone { .. })) => {
-            worker.kick();
+            worker.doubt();
             Err(OpError::Unreachable)
         }
         Err(Failure::Remote(error)) => {

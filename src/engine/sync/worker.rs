@@ -16,11 +16,9 @@ use crate::store::Store;
 use crate::store::persist::StoreError;
 use crate::world::World;
 
+use super::back_off::BackOff;
 use super::fetch::Wanted;
 use super::observe::Stopped;
-
-/// First and longest pause between two attempts to connect.
-const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 
 pub struct Worker {
     pub location: LocationId,
@@ -40,6 +38,14 @@ pub struct Worker {
     pub progress: Event,
     pub(super) closing: AtomicBool,
     by_hand: AtomicBool,
+    /// Somebody wants it online now, whatever the back-off.
+    wanted_online: AtomicBool,
+    /// Routes or addresses changed, and nobody has acted on it yet.
+    pub(super) network_changed: AtomicBool,
+    /// A call found no connection.
+    pub(super) doubted: AtomicBool,
+    /// Either of the two.
+    pub(super) doubts: Event,
     /// Attempts to connect that ended, one way or the other.
     tries: AtomicU64,
     closed: AtomicBool,
@@ -153,6 +159,10 @@ impl Worker {
             progress: Event::new(),
             closing: AtomicBool::new(false),
             by_hand: AtomicBool::new(by_hand),
+            wanted_online: AtomicBool::new(false),
+            network_changed: AtomicBool::new(false),
+            doubted: AtomicBool::new(false),
+            doubts: Event::new(),
             tries: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
@@ -228,6 +238,7 @@ impl Worker {
 
     pub fn set_by_hand(&self, by_hand: bool) {
         self.by_hand.store(by_hand, SeqCst);
+        self.wanted_online.store(!by_hand, SeqCst);
         self.kick();
     }
 
@@ -311,27 +322,32 @@ impl Worker {
 
     /// Works until it is closed.
     pub async fn run(self: Arc<Self>) {
-        let mut pause = BACK_OFF.0;
-        let mut asked = 0;
+        let mut back_off = BackOff::new();
         while !self.closing.load(SeqCst) {
-            let mut woken = self.wake.listen();
             if self.by_hand.load(SeqCst) {
+                let woken = self.wake.listen();
                 self.set_link(Link::Offline(OfflineReason::ByHand), String::new());
-                woken.await;
+                if self.by_hand.load(SeqCst) && !self.closing.load(SeqCst) {
+                    woken.await;
+                }
                 continue;
             }
-            let error = match self.remote.connect().await {
+            back_off.attempt(self.world.elapsed());
+            self.wanted_online.store(false, SeqCst);
+            self.network_changed.store(false, SeqCst);
+            let asked = self.rounds.asked.load(SeqCst);
+            let connected = futures::select_biased! {
+                connected = self.remote.connect().fuse() => connected,
+                () = self.attempt_is_vain(&mut back_off).fuse() => continue,
+            };
+            let error = match connected {
                 Ok(capabilities) => {
                     self.state.lock().capabilities = Some(capabilities);
-                    pause = BACK_OFF.0;
+                    back_off.connected(self.world.elapsed());
                     match self.work_online().await {
                         End::Asked => continue,
                         End::Lost(error) => error,
                         End::Store(error) => {
-                            // What woke the work that failed is no reason to try again at once. A
-                            // listener that is dropped hands on what it was told.
-                            drop(woken);
-                            woken = self.wake.listen();
                             tracing::error!(%error, "the store fails; the location waits");
                             RemoteError::Io(error.to_string())
                         }
@@ -345,38 +361,95 @@ impl Worker {
             };
             self.tries.fetch_add(1, SeqCst);
             self.set_link(Link::Offline(reason), error.to_string());
-            asked = asked.max(self.rounds.begun.load(SeqCst));
-            futures::select_biased! {
-                () = woken.fuse() => {}
-                () = self.world.sleep(pause).fuse() => {}
-            }
-            pause = (pause * 2).min(BACK_OFF.1);
-            if self.rounds.asked.load(SeqCst) > asked {
-                asked = self.rounds.asked.load(SeqCst);
-                pause = BACK_OFF.0;
-            }
+            self.wait_offline(&mut back_off, asked.max(self.rounds.begun.load(SeqCst))).await;
         }
         self.remote.disconnect().await;
         self.closed.store(true, SeqCst);
         self.set_link(Link::Offline(OfflineReason::ByHand), String::new());
     }
 
-    async fn work_online(self: &Arc<Self>) -> End {
-        if let Err(end) = self.recover().await {
-            return end;
+    /// Until the next attempt is due. A round asked for after `asked`, and whoever wants it online, end
+    /// the wait at once; a hint that the network is another cuts it short.
+    async fn wait_offline(&self, back_off: &mut BackOff, asked: u64) {
+        let now = self.world.elapsed();
+        let mut until = now + back_off.failed(now, self.world.random());
+        loop {
+            let (woken, hint) = (self.wake.listen(), self.doubts.listen());
+            if self.is_stopping() {
+                return;
+            }
+            if self.wanted_online.swap(false, SeqCst) || self.rounds.asked.load(SeqCst) > asked {
+                back_off.forget();
+                return;
+            }
+            let now = self.world.elapsed();
+            // Nothing that changed here makes a server take another credential.
+            let is_refused = self.link().0 == Link::Offline(OfflineReason::SignInNeeded);
+            if self.network_changed.swap(false, SeqCst) && !is_refused {
+                until = until.min(back_off.hinted(now));
+            }
+            let left = until.saturating_sub(now);
+            if left.is_zero() {
+                return;
+            }
+            futures::select_biased! {
+                () = woken.fuse() => {}
+                () = hint.fuse() => {}
+                () = self.world.sleep(left).fuse() => {}
+            }
         }
-        self.set_link(Link::Online, String::new());
-        self.held_up.store(false, SeqCst);
-        self.want_all_pinned();
+    }
+
+    /// Returns when an attempt that is under way is to be given up: nobody wants it any more, or it may
+    /// go a way that is no more.
+    async fn attempt_is_vain(&self, back_off: &mut BackOff) {
+        let mut again = None;
+        loop {
+            let (woken, hint) = (self.wake.listen(), self.doubts.listen());
+            if self.is_stopping() {
+                return;
+            }
+            let now = self.world.elapsed();
+            if self.network_changed.swap(false, SeqCst) {
+                again = Some(back_off.hinted(now));
+            }
+            let left = again.map(|at: Duration| at.saturating_sub(now));
+            if left == Some(Duration::ZERO) {
+                return;
+            }
+            let due = self.world.sleep(left.unwrap_or(Duration::from_secs(3600)));
+            futures::select_biased! {
+                () = woken.fuse() => {}
+                () = hint.fuse() => {}
+                () = due.fuse() => {}
+            }
+        }
+    }
+
+    async fn work_online(self: &Arc<Self>) -> End {
         let end = futures::select_biased! {
-            end = self.replay_loop().fuse() => end,
-            end = self.with_room(|| self.observe_loop()).fuse() => end,
-            end = self.with_room(|| self.fetch_loop()).fuse() => end,
+            end = self.work().fuse() => end,
+            end = self.prove_loop().fuse() => end,
+            error = self.remote.lost().fuse() => End::Lost(error),
         };
         // Whatever was under way went with the loops.
         self.flights.lock().under_way.clear();
         self.held_back.lock().clear();
         self.wanted.lock().under_way = 0;
         end
+    }
+
+    async fn work(self: &Arc<Self>) -> End {
+        if let Err(end) = self.recover().await {
+            return end;
+        }
+        self.set_link(Link::Online, String::new());
+        self.held_up.store(false, SeqCst);
+        self.want_all_pinned();
+        futures::select_biased! {
+            end = self.replay_loop().fuse() => end,
+            end = self.with_room(|| self.observe_loop()).fuse() => end,
+            end = self.with_room(|| self.fetch_loop()).fuse() => end,
+        }
     }
 }

@@ -41,6 +41,7 @@ struct Shared {
     /// Why it died.
     death: Mutex<Option<String>>,
     fewer: Notify,
+    died: Notify,
     silent_ticks: AtomicU32,
     process: Process,
     place: String,
@@ -69,6 +70,7 @@ impl Link {
             waiting: Mutex::new(Some(HashMap::new())),
             death: Mutex::new(None),
             fewer: Notify::new(),
+            died: Notify::new(),
             silent_ticks: AtomicU32::new(0),
             process,
             place: place.to_owned(),
@@ -129,6 +131,17 @@ impl Link {
         }
     }
 
+    /// Returns why it has ended, once it has.
+    pub async fn died(&self) -> RemoteError {
+        loop {
+            let died = self.shared.died.notified();
+            if !self.is_alive() {
+                return self.shared.gone();
+            }
+            died.await;
+        }
+    }
+
     /// Ends the helper in order and waits for that, but not longer than `wait`.
     pub async fn end(&self, wait: Duration) {
         // Closes the pipe, upon which the helper ends.
@@ -161,6 +174,7 @@ impl Shared {
         lock(&self.death).get_or_insert_with(|| why.to_owned());
         *lock(&self.waiting) = None;
         self.fewer.notify_waiters();
+        self.died.notify_waiters();
     }
 
     fn kill(&self, why: &str) {

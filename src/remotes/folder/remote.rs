@@ -6,6 +6,7 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_engine::model::{LocPath, Meta, OfflineReason, Version};
@@ -293,6 +294,18 @@ impl Remote for FolderRemote {
         let (hints, receiver) = async_channel::bounded(QUEUED_HINTS);
         tokio::spawn(pass_hints(Arc::downgrade(&link), call, hints));
         Some(receiver)
+    }
+
+    /// A call like any other: how long the kernel may need for it is known to the helper's deadline.
+    async fn probe(&self, _within: Duration) -> Result<(), RemoteError> {
+        self.stat(&LocPath::root()).await.map(drop)
+    }
+
+    async fn lost(&self) -> RemoteError {
+        match self.link() {
+            Ok(link) => link.died().await,
+            Err(error) => error,
+        }
     }
 
     async fn disconnect(&self) {

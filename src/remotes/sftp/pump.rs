@@ -136,6 +136,7 @@ async fn message(
             n => filled += n,
         }
         shared.silent_ticks.store(0, Ordering::Relaxed);
+        shared.heard.fetch_add(1, Ordering::Relaxed);
     }
     Ok(Ok(message))
 }

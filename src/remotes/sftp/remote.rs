@@ -3,6 +3,7 @@
 //! Polled on a tokio runtime with time and I/O.
 
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_engine::model::{LocPath, Meta, Version};
@@ -202,6 +203,17 @@ impl Remote for SftpRemote {
     /// A server of this kind tells nothing by itself.
     async fn watch(&self, _folder: &LocPath) -> Option<async_channel::Receiver<Hint>> {
         None
+    }
+
+    async fn probe(&self, within: Duration) -> Result<(), RemoteError> {
+        self.place()?.session.probe(within).await
+    }
+
+    async fn lost(&self) -> RemoteError {
+        match self.place() {
+            Ok(place) => place.session.died().await,
+            Err(error) => error,
+        }
     }
 
     async fn disconnect(&self) {

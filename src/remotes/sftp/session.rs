@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use holdfast_engine::remote::RemoteError;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
-use super::answer::Answer;
+use super::answer::{Answer, Failure};
 use super::codec::{Data, Extensions, Handle, Request, Response, SAFE_DATA_BYTES, encode};
 use super::pump;
 use super::ssh::{Child, Target};
@@ -47,7 +47,10 @@ pub(super) struct Shared {
     next_id: AtomicU32,
     /// Answers that came.
     pub answered: AtomicU64,
+    /// Pieces of answers that came: a sign of life.
+    pub heard: AtomicU64,
     pub fewer: Notify,
+    died: Notify,
     pub silent_ticks: AtomicU32,
     out: mpsc::UnboundedSender<Vec<u8>>,
     requests: Arc<Semaphore>,
@@ -80,7 +83,9 @@ impl Session {
             death: Mutex::new(None),
             next_id: AtomicU32::new(0),
             answered: AtomicU64::new(0),
+            heard: AtomicU64::new(0),
             fewer: Notify::new(),
+            died: Notify::new(),
             silent_ticks: AtomicU32::new(0),
             out,
             requests: Arc::new(Semaphore::new(REQUESTS)),
@@ -174,6 +179,39 @@ impl Session {
         }
     }
 
+    /// Asks for a sign of life. One that comes from another call, or a part of one, is as good: on a slow
+    /// connection the answer has to stand in line. Where none comes within this time it is the end, but
+    /// not behind other requests: how long those may take is known to who watches over the session.
+    pub async fn probe(&self, within: Duration) -> Result<(), RemoteError> {
+        let heard = self.shared.heard.load(Ordering::Relaxed);
+        let is_busy = lock(&self.shared.pending).as_ref().is_some_and(|all| !all.is_empty());
+        let answer = async {
+            match self.begin(Request::Realpath { path: b"." }).await?.name().await {
+                Err(Failure::Lost(error)) => Err(error),
+                _ => Ok(()),
+            }
+        };
+        if let Ok(answer) = tokio::time::timeout(within, answer).await {
+            return answer;
+        }
+        if is_busy || self.shared.heard.load(Ordering::Relaxed) != heard {
+            return Ok(());
+        }
+        self.child.was_silent();
+        Err(self.shared.fail(&self.child, &format!("the server {} does not answer", self.child.host())))
+    }
+
+    /// Returns why it has ended, once it has.
+    pub async fn died(&self) -> RemoteError {
+        loop {
+            let died = self.shared.died.notified();
+            if !self.is_alive() {
+                return self.shared.gone();
+            }
+            died.await;
+        }
+    }
+
     /// Ends it in order, and waits for that, but not longer than `wait`.
     pub async fn end(&self, wait: Duration) {
         // Closes the pipe, upon which ssh ends.
@@ -205,6 +243,7 @@ impl Shared {
         self.reads.close();
         self.writes.close();
         self.fewer.notify_waiters();
+        self.died.notify_waiters();
     }
 
     pub fn fail(&self, child: &Child, why: &str) -> RemoteError {

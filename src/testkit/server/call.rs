@@ -122,6 +122,7 @@ impl Link {
     }
 
     pub(super) async fn connect(&self) -> Answer<u64> {
+        self.server.inner.state.lock().traffic.connects += 1;
         let latency = self.latency();
         self.world().sleep(latency).await;
         let deadline = self.world().sleep(self.deadline());
@@ -162,6 +163,25 @@ impl Link {
     pub(super) fn serial(&self) -> Option<u64> {
         let connection = self.state.lock().connection?;
         self.is_alive(connection).then_some(connection.serial)
+    }
+
+    /// No call: it is neither counted nor hit by what hits calls.
+    pub(super) async fn probe(&self, within: Duration) -> Answer<()> {
+        let connection = self.state.lock().connection;
+        let Some(connection) = connection.filter(|c| self.is_alive(*c)) else {
+            return Err(self.gone());
+        };
+        let there_and_back = self.latency() + self.latency();
+        let answer = async {
+            self.world().sleep(there_and_back).await;
+            self.thaw().await;
+        };
+        let deadline = self.world().sleep(within);
+        if let Either::Right(_) = select(Box::pin(answer), deadline).await {
+            self.break_off(connection);
+            return Err(RemoteError::gone("the server does not answer"));
+        }
+        if self.is_alive(connection) { Ok(()) } else { Err(self.gone()) }
     }
 
     pub(super) async fn disconnect(&self) {

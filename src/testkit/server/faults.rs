@@ -75,6 +75,8 @@ pub struct Effect {
 /// How much went over the line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Traffic {
+    /// Attempts to connect.
+    pub connects: u64,
     pub calls: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,

@@ -1,6 +1,7 @@
 //! One connection to a fake server, with the face that the engine knows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use holdfast_engine::model::{Kind, LocPath, Meta, Name, Version};
@@ -166,6 +167,10 @@ impl Remote for FakeRemote {
         let folder = folder.clone();
         state.watchers.push(Watcher { folder, connection, hints });
         Some(receiver)
+    }
+
+    async fn probe(&self, within: Duration) -> Answer<()> {
+        self.link.probe(within).await
     }
 
     async fn disconnect(&self) {

@@ -101,6 +101,12 @@ impl Remote for Liar {
     async fn watch(&self, folder: &LocPath) -> Option<async_channel::Receiver<Hint>> {
         self.0.watch(folder).await
     }
+    async fn probe(&self, within: std::time::Duration) -> Answer<()> {
+        self.0.probe(within).await
+    }
+    async fn lost(&self) -> RemoteError {
+        self.0.lost().await
+    }
     async fn disconnect(&self) {
         self.0.disconnect().await;
     }

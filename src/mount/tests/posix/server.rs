@@ -126,5 +126,9 @@ impl Remote for EmptyServer {
         None
     }
 
+    async fn probe(&self, _: Duration) -> Result<(), RemoteError> {
+        Ok(())
+    }
+
     async fn disconnect(&self) {}
 }

@@ -15,6 +15,7 @@ mod connector;
 mod hidden;
 mod log;
 mod mount;
+mod network;
 mod paths;
 mod places;
 mod service;

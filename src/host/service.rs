@@ -113,6 +113,7 @@ impl Service {
                 return Err(HostError::Clash { name: location.name, why });
             }
         }
+        self.runtime.block_on(async { crate::network::watch(&self.handle) });
         self.mount = Some(Mount::start(
             fileops,
             MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&self.mount_dir) },

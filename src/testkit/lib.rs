@@ -30,6 +30,7 @@
 mod connector;
 mod disk;
 pub mod local;
+pub mod netns;
 pub mod process;
 mod rng;
 pub mod server;

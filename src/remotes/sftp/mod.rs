@@ -58,6 +58,7 @@ mod ssh;
 mod status;
 mod upload;
 mod url;
+mod way;
 mod window;
 
 use std::sync::Arc;

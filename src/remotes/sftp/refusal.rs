@@ -11,7 +11,8 @@ use tokio::net::unix::pipe;
 use tokio::time::timeout;
 
 use super::session::lock;
-use super::ssh::Child;
+use super::ssh::{Child, Target};
+use super::way::{Way, way};
 
 /// Its last words are the ones that count.
 const KEPT_BYTES: usize = 8 << 10;
@@ -77,7 +78,7 @@ fn explain(words: &str, status: Option<i32>, host: &str, greeted: bool) -> Remot
     use OfflineReason::{Error, NoNetwork, ServerGone, SignInNeeded};
     let has = |text: &str| words.contains(text);
     let (reason, message) = if has("Could not resolve hostname") {
-        (NoNetwork, format!("the name {host} leads to no server: it is misspelt, or there is no network"))
+        (ServerGone, nameless(host))
     } else if has("REMOTE HOST IDENTIFICATION HAS CHANGED") {
         let way = "if that is right, remove the old key with ssh-keygen -R";
         (
@@ -95,8 +96,10 @@ fn explain(words: &str, status: Option<i32>, host: &str, greeted: bool) -> Remot
             SignInNeeded,
             format!("the server {host} does not let this user in; {way} or named in ssh's configuration"),
         )
-    } else if has("No route to host") || has("Network is unreachable") {
-        (NoNetwork, format!("there is no way through the network to the server {host}"))
+    } else if has("Network is unreachable") {
+        (NoNetwork, no_way(host))
+    } else if has("No route to host") {
+        (ServerGone, format!("the server {host} does not answer: nobody is at its address"))
     } else if has("Connection refused") {
         (ServerGone, format!("the server {host} refuses the connection: no SSH server listens there"))
     } else if has("timed out") {
@@ -116,6 +119,40 @@ fn explain(words: &str, status: Option<i32>, host: &str, greeted: bool) -> Remot
         (Error, format!("the server {host} lets this user in but starts no SFTP server"))
     };
     RemoteError::Gone { reason, message }
+}
+
+/// The same error, where what is known about the way to the server says more than `ssh` does.
+pub async fn with_way(target: &Target, error: RemoteError) -> RemoteError {
+    let RemoteError::Gone { reason: OfflineReason::ServerGone | OfflineReason::NoNetwork, .. } = &error
+    else {
+        return error;
+    };
+    weighed(error, way(target).await, &target.address.host)
+}
+
+fn weighed(error: RemoteError, way: Way, host: &str) -> RemoteError {
+    let RemoteError::Gone { reason, message } = error else { return error };
+    let (reason, message) = match way {
+        Way::None => (OfflineReason::NoNetwork, no_way(host)),
+        Way::Nameless { network: false } => {
+            (OfflineReason::NoNetwork, format!("there is no network, so the name {host} leads to no server"))
+        }
+        Way::Nameless { network: true } => (OfflineReason::ServerGone, nameless(host)),
+        // There is one now.
+        Way::Exists if reason == OfflineReason::NoNetwork => {
+            (OfflineReason::ServerGone, format!("the server {host} could not be reached"))
+        }
+        Way::Exists | Way::Unknown => (reason, message),
+    };
+    RemoteError::Gone { reason, message }
+}
+
+fn no_way(host: &str) -> String {
+    format!("there is no way through the network to the server {host}")
+}
+
+fn nameless(host: &str) -> String {
+    format!("the name {host} leads to no server: it is misspelt, or not known in this network")
 }
 
 fn last_line(words: &str) -> Option<String> {
@@ -138,14 +175,15 @@ mod tests {
     fn each_way_that_ssh_refuses_has_its_sentence() {
         use OfflineReason::{Error, NoNetwork, ServerGone, SignInNeeded};
         let cases = [
-            ("ssh: Could not resolve hostname nas: Name or service not known\r\n", NoNetwork, "misspelt"),
+            ("ssh: Could not resolve hostname nas: Name or service not known\r\n", ServerGone, "misspelt"),
             (
                 "ssh: connect to host nas port 22: Connection refused\r\n",
                 ServerGone,
                 "refuses the connection",
             ),
             ("ssh: connect to host nas port 22: Connection timed out\r\n", ServerGone, "does not answer"),
-            ("ssh: connect to host nas port 22: No route to host\r\n", NoNetwork, "no way"),
+            ("ssh: connect to host nas port 22: No route to host\r\n", ServerGone, "nobody is at"),
+            ("ssh: connect to host nas port 22: Network is unreachable\r\n", NoNetwork, "no way"),
             ("me@nas: Permission denied (publickey,password).\r\n", SignInNeeded, "agent"),
             (
                 "No ED25519 host key is known for nas and you have requested strict checking.\r\n\
@@ -173,6 +211,30 @@ mod tests {
             assert!(!message.contains('\n') && message.contains("nas"), "{message}");
         }
         assert_eq!(sentence("", 255).0, ServerGone);
+    }
+
+    #[test]
+    fn the_way_decides_between_the_network_and_the_server() {
+        use OfflineReason::{NoNetwork, ServerGone, SignInNeeded};
+        let gone = |reason| RemoteError::Gone { reason, message: "as ssh says".into() };
+        let cases = [
+            (ServerGone, Way::None, NoNetwork, "no way through"),
+            (ServerGone, Way::Exists, ServerGone, "as ssh says"),
+            (ServerGone, Way::Unknown, ServerGone, "as ssh says"),
+            (ServerGone, Way::Nameless { network: true }, ServerGone, "misspelt"),
+            (ServerGone, Way::Nameless { network: false }, NoNetwork, "no network"),
+            (NoNetwork, Way::Exists, ServerGone, "could not be reached"),
+            (NoNetwork, Way::Unknown, NoNetwork, "as ssh says"),
+            (SignInNeeded, Way::Exists, SignInNeeded, "as ssh says"),
+        ];
+        for (said, way, expected, part) in cases {
+            match weighed(gone(said), way, "nas") {
+                RemoteError::Gone { reason, message } => {
+                    assert!(reason == expected && message.contains(part), "{said:?} {way:?}: {message}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]

@@ -14,6 +14,7 @@ use holdfast_engine::remote::{
 use super::connect::connect;
 use super::place::Place;
 use super::read::{self, Range};
+use super::refusal::with_way;
 use super::session::{Session, lock};
 use super::ssh::Target;
 use super::status::refused;
@@ -62,7 +63,10 @@ impl SftpRemote {
     }
 
     async fn start(&self) -> Result<Arc<Session>, RemoteError> {
-        Ok(Arc::new(Session::open(&self.target, self.options.deadline).await?))
+        match Session::open(&self.target, self.options.deadline).await {
+            Ok(session) => Ok(Arc::new(session)),
+            Err(error) => Err(with_way(&self.target, error).await),
+        }
     }
 
     async fn upload(
@@ -206,7 +210,10 @@ impl Remote for SftpRemote {
     }
 
     async fn probe(&self, within: Duration) -> Result<(), RemoteError> {
-        self.place()?.session.probe(within).await
+        match self.place()?.session.probe(within).await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(with_way(&self.target, error).await),
+        }
     }
 
     async fn lost(&self) -> RemoteError {

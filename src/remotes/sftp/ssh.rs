@@ -47,24 +47,53 @@ impl Target {
         Target { command, address, distrusts_shared: Arc::default() }
     }
 
-    fn command(&self) -> Command {
+    /// The program with the words before ours.
+    fn program(&self) -> Command {
         let mut words = self.command.iter();
         let mut command = Command::new(words.next().map_or("ssh", String::as_str));
-        command.args(words).args(OPTIONS);
+        command.args(words);
+        // What ssh says is told apart by its words.
+        command.env("LC_ALL", "C");
+        command
+    }
+
+    /// Prints what the person's configuration makes of this address.
+    pub fn describe(&self) -> tokio::process::Command {
+        let mut command = self.program();
+        command.arg("-G");
+        self.name_port_and_user(&mut command);
+        command.arg("--").arg(&self.address.host);
+        command.into()
+    }
+
+    /// The same of one that is jumped over, as the configuration names it: `[user@]host[:port]`, or a URI.
+    pub fn describe_jump(&self, host: &str) -> tokio::process::Command {
+        let mut command = self.program();
+        let uri = if host.contains("://") { host.to_owned() } else { format!("ssh://{host}") };
+        command.arg("-G").arg("--").arg(uri);
+        command.into()
+    }
+
+    fn command(&self) -> Command {
+        let mut command = self.program();
+        command.args(OPTIONS);
         // Once only: where a person signed in through it, there is no other way in.
         if self.distrusts_shared.swap(false, Ordering::Relaxed) {
             command.arg("-oControlPath=none");
         }
+        self.name_port_and_user(&mut command);
+        command.args(["-s", &self.address.host, "sftp"]);
+        command.stderr(Stdio::piped());
+        command
+    }
+
+    fn name_port_and_user(&self, command: &mut Command) {
         if let Some(port) = self.address.port {
             command.arg("-p").arg(port.to_string());
         }
         if let Some(user) = &self.address.user {
             command.arg("-l").arg(user);
         }
-        command.args(["-s", &self.address.host, "sftp"]);
-        // What ssh says is told apart by its words.
-        command.env("LC_ALL", "C").stderr(Stdio::piped());
-        command
     }
 
     pub async fn start(&self) -> Result<Child, RemoteError> {

@@ -148,7 +148,9 @@ async fn each_refusal_of_ssh_is_one_sentence() {
     let Some(sshd) = start("") else { return };
     let url = format!("sftp://{HOST}/tmp");
     let (reason, message) = refusal(&sshd, "sftp://nowhere.invalid/tmp").await;
-    assert!(reason == OfflineReason::NoNetwork && message.contains("leads to no server"), "{message}");
+    // As there is a network or none.
+    let expected = [OfflineReason::ServerGone, OfflineReason::NoNetwork];
+    assert!(expected.contains(&reason) && message.contains("leads to no server"), "{message}");
     let (reason, message) = refusal(&sshd, &format!("sftp://nobody-such@{HOST}/tmp")).await;
     assert!(
         reason == OfflineReason::SignInNeeded && message.contains("does not let this user in"),

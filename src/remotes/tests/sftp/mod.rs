@@ -68,6 +68,7 @@ impl Server {
 mod faults;
 mod hostile;
 mod races;
+mod way;
 
 mod openssh {
     use super::*;

@@ -192,7 +192,12 @@ pub enum LocationCommand {
         #[arg(long)]
         discard: bool,
     },
-    /// Change a setting, such as `miss fail|wait|ask`, `ignore PATTERN`, `limit SIZE`
+    /// Change a setting, such as `miss fail|wait|ask`, `ignore PATTERN`, `limit SIZE`, `limit-up RATE`
+    ///
+    /// `limit SIZE`: how much of the location may be here. `limit-up RATE`, `limit-down RATE`: bytes of files
+    /// a second that may go to the server, and come from it (`500K`, `2M`; at least `16K`). `requests NUMBER`:
+    /// so many calls at once, and no more, for a server that takes only a few. Each takes `none` as well, and
+    /// counts at once, also for what is under way. What a program waits for goes first within them.
     Set {
         #[arg(value_parser = values::location_name)]
         name: String,

@@ -71,6 +71,7 @@ pub enum Guard {
 }
 
 /// The bytes of an upload, read by the remote as it needs them. Never changes while it is held.
+#[async_trait]
 pub trait Source: Send + Sync {
     fn size(&self) -> u64;
 
@@ -83,6 +84,15 @@ pub trait Source: Send + Sync {
     /// The only ranges in which it differs from the content of the version that it replaces,
     /// where that is known: with `ranged_write` only these travel.
     fn changed_ranges(&self) -> Option<Vec<Range<u64>>>;
+
+    /// Awaited by the remote before it reads and sends so many bytes: others may go first, and a limit
+    /// may make it wait, for however long. Meanwhile no request is late.
+    async fn turn(&self, _bytes: u64) {}
+
+    /// The most bytes to ask a turn for.
+    fn piece_bytes(&self) -> u64 {
+        u64::MAX
+    }
 }
 
 /// What an upload is to look like. What the location cannot represent is left out.

@@ -40,8 +40,16 @@ impl Budget {
         self.memory.acquire_many(kib).await.map_err(|_| closed())
     }
 
-    /// Exactly this range.
+    /// Exactly this range, in its turn.
     pub async fn read(&self, source: &Arc<dyn Source>, range: Range<u64>) -> Result<Vec<u8>, RemoteError> {
+        let piece = source.piece_bytes().max(1);
+        let mut asked = range.start;
+        // What the line is asked for at once is small where it is limited, whatever is sent at once.
+        while asked < range.end {
+            let bytes = piece.min(range.end - asked);
+            source.turn(bytes).await;
+            asked += bytes;
+        }
         let permit = self.reads.clone().acquire_owned().await.map_err(|_| closed())?;
         let source = source.clone();
         let read = tokio::task::spawn_blocking(move || {

@@ -13,7 +13,7 @@ use crate::model::{
 use crate::pins::parse_size;
 use crate::store::persist::StoreError;
 use crate::store::rows::{Entry, Item, Location};
-use crate::sync::Worker;
+use crate::sync::{Limits, Worker};
 use crate::world::{on_world, timeout};
 
 use super::core::Handle;
@@ -28,7 +28,8 @@ const CLOSE_TAKES: Duration = Duration::from_millis(20);
 
 /// Settings of a location and what each takes.
 const KEYS: &str = "miss (fail), ignore (patterns as in .gitignore, one a line), limit (bytes, or with K, M, G, T; \
-                    none), brake-items (a number), brake-percent (0 to 100)";
+                    none), limit-up and limit-down (bytes of files a second, or with K, M, G; none), requests (calls \
+                    at once; none), brake-items (a number), brake-percent (0 to 100)";
 
 impl Handle {
     pub(crate) fn start_locations(&self) {
@@ -224,6 +225,7 @@ impl Handle {
             "ignore" => {
                 build_ignored(value).map_err(|e| bad(&e))?;
             }
+            _ if Limits::KEYS.contains(&key) => Limits::default().set(key, value).map_err(bad)?,
             "brake-items" => {
                 value.parse::<u64>().map_err(|_| bad("it takes a number"))?;
             }
@@ -245,6 +247,12 @@ impl Handle {
         if key == "ignore" {
             let ignored = Arc::new(build_ignored(value).map_err(|e| bad(&e))?);
             self.0.store.with_live(|tree| tree.set_ignored(id, ignored));
+        }
+        if Limits::KEYS.contains(&key)
+            && let Ok(worker) = self.worker(id)
+        {
+            let limits = self.0.store.read().location(id).map(|live| Limits::of(&live.row));
+            worker.set_limits(limits.unwrap_or_default());
         }
         if key == "limit" {
             self.0.store.changed.notify(usize::MAX);

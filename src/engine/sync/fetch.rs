@@ -10,7 +10,7 @@ use futures::{FutureExt, StreamExt};
 
 use crate::model::{ContentId, ItemId, Kind, LocPath, Meta, Side, StashId, Version};
 use crate::pins::excess;
-use crate::remote::RemoteError;
+use crate::remote::{Remote, RemoteError};
 use crate::store::content::{BLOCK, Content, ContentError};
 use crate::store::persist::StoreError;
 use crate::store::rows::{ServerSide, Stashed};
@@ -21,8 +21,6 @@ use super::worker::{End, Worker};
 const READS: usize = 64;
 /// Most bytes of one read; whole blocks.
 const READ_BYTES: u64 = 4 * BLOCK;
-/// Most bytes of all reads under way: each is in memory once it has come.
-const BYTES_UNDER_WAY: u64 = 12 << 20;
 
 /// What is to be fetched in the background, the urgent first.
 #[derive(Default)]
@@ -54,6 +52,8 @@ enum Wish {
 
 /// Bytes to read: where from, and where to.
 pub(super) struct Source {
+    /// As the one who waits for it sees it.
+    pub remote: Arc<dyn Remote>,
     pub path: LocPath,
     pub version: Version,
     pub content: Arc<Content>,
@@ -152,7 +152,12 @@ impl Worker {
         if content.is_whole() {
             return None;
         }
-        Some(Source { path: tree.path(id, Side::Server)?, version: state.meta.version.clone(), content })
+        Some(Source {
+            remote: self.for_fetch.clone(),
+            path: tree.path(id, Side::Server)?,
+            version: state.meta.version.clone(),
+            content,
+        })
     }
 
     pub(super) async fn fetch_loop(self: &Arc<Self>) -> End {
@@ -170,7 +175,7 @@ impl Worker {
         let mut coming = 0;
         loop {
             let woken = futures::future::select(self.wake.listen(), self.to_fetch.listen());
-            while reads.len() < READS && coming < BYTES_UNDER_WAY && !self.is_stopping() {
+            while reads.len() < READS && coming < self.line.window() && !self.is_stopping() {
                 let Some((id, source, range)) = ranges.pop_front() else {
                     let Some((id, wish)) = self.next_wanted() else { break };
                     let Some(source) = self.server_source(id) else {
@@ -186,7 +191,7 @@ impl Worker {
                     }
                     let source = Arc::new(source);
                     let before = ranges.len();
-                    for range in in_reads(&source.content, 0..source.content.size()) {
+                    for range in in_reads(&source.content, 0..source.content.size(), self.read_bytes()) {
                         ranges.push_back((id, source.clone(), range));
                     }
                     if ranges.len() == before {
@@ -312,7 +317,7 @@ impl Worker {
         let len = (range.end - range.start) as usize;
         let bytes = match len {
             0 => Vec::new(),
-            _ => self
+            _ => source
                 .remote
                 .read(&source.path, &source.version, range.start, len)
                 .await
@@ -346,10 +351,17 @@ impl Worker {
         Ok(())
     }
 
+    /// Short on a line that carries little: what has come stays, whatever happens to the rest.
+    fn read_bytes(&self) -> u64 {
+        (self.line.window() / 4).clamp(BLOCK, READ_BYTES) / BLOCK * BLOCK
+    }
+
     /// All missing bytes of a range, at once.
     pub(super) async fn read_all(&self, source: &Source, range: Range<u64>) -> Result<(), Failure> {
-        let mut reads: FuturesUnordered<_> =
-            in_reads(&source.content, range).into_iter().map(|range| self.read_into(source, range)).collect();
+        let mut reads: FuturesUnordered<_> = in_reads(&source.content, range, self.read_bytes())
+            .into_iter()
+            .map(|range| self.read_into(source, range))
+            .collect();
         while let Some(result) = reads.next().await {
             result?;
         }
@@ -376,7 +388,12 @@ impl Worker {
             (self.store.contents().within(self.location).expect(id, file, meta.size), target)
         };
         let held = self.store.hold(content.id());
-        let source = Source { path: path.clone(), version: meta.version.clone(), content: content.clone() };
+        let source = Source {
+            remote: self.for_fetch.clone(),
+            path: path.clone(),
+            version: meta.version.clone(),
+            content: content.clone(),
+        };
         let mut offset = 0;
         while offset < meta.size || (meta.size == 0 && !content.is_whole()) {
             let end = (offset + READ_BYTES).min(meta.size);
@@ -446,12 +463,12 @@ pub(super) enum Failure {
 }
 
 /// The missing parts of a range, cut for reading; whole blocks.
-fn in_reads(content: &Content, range: Range<u64>) -> Vec<Range<u64>> {
+fn in_reads(content: &Content, range: Range<u64>, most: u64) -> Vec<Range<u64>> {
     let mut reads = Vec::new();
     for missing in content.missing(range) {
         let mut start = missing.start;
         while start < missing.end {
-            let end = (start + READ_BYTES).min(missing.end);
+            let end = (start + most).min(missing.end);
             reads.push(start..end);
             start = end;
         }

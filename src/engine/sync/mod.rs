@@ -10,6 +10,7 @@
 
 mod back_off;
 mod fetch;
+mod line;
 mod observe;
 mod prove;
 mod provide;
@@ -32,6 +33,7 @@ use crate::remote::Remote;
 use crate::store::Store;
 use crate::world::World;
 
+pub use line::Limits;
 pub use observe::expect_content;
 pub use replay::note_problem;
 pub use worker::Worker;

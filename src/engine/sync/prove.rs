@@ -37,8 +37,9 @@ impl Worker {
     pub(super) async fn prove_loop(&self) -> End {
         loop {
             let began = self.world.elapsed();
-            let at = began + QUIET;
             loop {
+                self.note_speed();
+                let at = began.max(self.line.heard()) + QUIET;
                 let doubts = self.doubts.listen();
                 if self.network_changed.swap(false, SeqCst) | self.doubted.swap(false, SeqCst) {
                     self.world.sleep((began + APART).saturating_sub(self.world.elapsed())).await;

@@ -104,8 +104,9 @@ async fn fetch(
         let state = state.ok_or(OpError::Unreachable)?;
         let content = worker.store.contents().get(content).ok_or(OpError::Stale)?;
         let path = tree.path(item, Side::Server).ok_or(OpError::Unreachable)?;
-        Source { path, version: state.meta.version.clone(), content }
+        Source { remote: worker.for_program.clone(), path, version: state.meta.version.clone(), content }
     };
+    let _first = worker.line.for_program();
     let size = source.content.size();
     let range = range.start.min(size)..range.end.min(size);
     let mut read = worker.read_all(&source, range.clone()).await;

@@ -18,13 +18,20 @@ use crate::world::World;
 
 use super::back_off::BackOff;
 use super::fetch::Wanted;
+use super::line::{Limits, Line, Metered, Who};
 use super::observe::Stopped;
 
 pub struct Worker {
     pub location: LocationId,
     pub(super) store: Store,
     pub(super) world: Arc<dyn World>,
+    /// For looks, and whatever is small.
     pub(super) remote: Arc<dyn Remote>,
+    /// The same for who waits for it, for what is fetched, and for replay.
+    pub(super) for_program: Arc<dyn Remote>,
+    pub(super) for_fetch: Arc<dyn Remote>,
+    pub(super) for_replay: Arc<dyn Remote>,
+    pub(super) line: Arc<Line>,
     /// In temporary names on the server.
     pub(super) owner: String,
     state: Mutex<LinkState>,
@@ -141,13 +148,25 @@ impl From<StoreError> for End {
 
 impl Worker {
     pub fn new(location: LocationId, store: Store, remote: Arc<dyn Remote>, owner: String) -> Worker {
-        let by_hand = store.read().location(location).is_some_and(|l| l.row.by_hand);
+        let (by_hand, limits) = {
+            let tree = store.read();
+            let row = tree.location(location).map(|live| &live.row);
+            (row.is_some_and(|row| row.by_hand), row.map(Limits::of).unwrap_or_default())
+        };
+        let line = Arc::new(Line::new(store.world().clone(), limits));
+        let face = |who| -> Arc<dyn Remote> {
+            Arc::new(Metered { remote: remote.clone(), line: line.clone(), who })
+        };
         let reason = if by_hand { OfflineReason::ByHand } else { OfflineReason::ServerGone };
         Worker {
             location,
             world: store.world().clone(),
             store,
-            remote,
+            remote: face(Who::Look),
+            for_program: face(Who::Program),
+            for_fetch: face(Who::Fetch),
+            for_replay: face(Who::Replay),
+            line,
             owner,
             state: Mutex::new(LinkState {
                 link: Link::Offline(reason),
@@ -234,6 +253,19 @@ impl Worker {
             state.detail = detail;
         }
         self.progress.notify(usize::MAX);
+    }
+
+    /// Says so where the line has become slow, or is not any more.
+    pub(super) fn note_speed(&self) {
+        let link = if self.line.is_slow() { Link::Slow } else { Link::Online };
+        if self.is_online() && self.link().0 != link {
+            self.set_link(link, self.line.sentence());
+        }
+    }
+
+    /// At once, also for what is under way.
+    pub fn set_limits(&self, limits: Limits) {
+        self.line.set_limits(limits);
     }
 
     pub fn set_by_hand(&self, by_hand: bool) {

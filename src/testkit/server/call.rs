@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures::channel::oneshot;
@@ -48,6 +48,8 @@ pub(super) struct Call {
     pub link: Arc<Link>,
     connection: Connection,
     given_up: Arc<AtomicBool>,
+    /// Nanoseconds for which the client itself held it up.
+    held: Arc<AtomicU64>,
     name: &'static str,
 }
 
@@ -230,11 +232,21 @@ impl Link {
         let Some(connection) = connection.filter(|c| self.is_alive(*c)) else {
             return Err(self.gone());
         };
-        self.state.lock().in_flight += 1;
-        self.server.inner.state.lock().traffic.calls += 1;
+        let at_once = {
+            let mut state = self.state.lock();
+            state.in_flight += 1;
+            state.in_flight as u64
+        };
+        {
+            let traffic = &mut self.server.inner.state.lock().traffic;
+            traffic.calls += 1;
+            traffic.most_at_once = traffic.most_at_once.max(at_once);
+        }
         self.server.trace(|| format!("{} {name} {about}", self.owner));
         let give_up = GiveUp(Arc::default());
-        let call = Call { link: self.clone(), connection, given_up: give_up.0.clone(), name };
+        let held = Arc::new(AtomicU64::new(0));
+        let call =
+            Call { link: self.clone(), connection, given_up: give_up.0.clone(), held: held.clone(), name };
         let (send, receive) = oneshot::channel();
         self.world().spawn(Box::pin(async move {
             let answer = call.carry_out(work).await;
@@ -247,7 +259,14 @@ impl Link {
             let _ = send.send(answer);
         }));
         let deadline = self.deadline() + self.server.transfer_time(bytes) * 4;
-        match select(receive, self.world().sleep(deadline)).await {
+        let deadline = Box::pin(async {
+            let mut left = deadline;
+            while !left.is_zero() {
+                self.world().sleep(left).await;
+                left = Duration::from_nanos(held.swap(0, Ordering::Relaxed));
+            }
+        });
+        match select(receive, deadline).await {
             Either::Left((Ok(answer), _)) => answer,
             Either::Left((Err(_), _)) => Err(self.gone()),
             Either::Right(_) => {
@@ -322,6 +341,15 @@ impl Call {
             return Err(self.link.gone());
         }
         Ok(())
+    }
+
+    /// The client waits for something of its own: that is no time of the server's.
+    pub(super) async fn held_up(&self, wait: impl Future<Output = ()>) {
+        let began = self.link.world().elapsed();
+        wait.await;
+        let took = self.link.world().elapsed() - began;
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.held.fetch_add(nanos, Ordering::Relaxed);
     }
 
     /// Bytes travel back.

@@ -78,6 +78,8 @@ pub struct Traffic {
     /// Attempts to connect.
     pub connects: u64,
     pub calls: u64,
+    /// Calls under way at once, at the most.
+    pub most_at_once: u64,
     pub bytes_up: u64,
     pub bytes_down: u64,
 }

@@ -132,6 +132,11 @@ impl FakeServer {
         self.inner.state.lock().profile.clone()
     }
 
+    /// As where the client goes to another network.
+    pub fn change_profile(&self, change: impl FnOnce(&mut Profile)) {
+        change(&mut self.inner.state.lock().profile);
+    }
+
     /// All that is there, as the second user sees it (without temporary names).
     pub fn tree(&self) -> Snapshot {
         self.user().tree()
@@ -223,6 +228,11 @@ impl FakeServer {
 
     pub fn traffic(&self) -> Traffic {
         self.inner.state.lock().traffic
+    }
+
+    /// Counts it anew.
+    pub fn forget_traffic(&self) {
+        self.inner.state.lock().traffic = Traffic::default();
     }
 
     /// Time as the server keeps it.

@@ -197,7 +197,8 @@ impl Call {
             assert!(range.end <= source.size(), "a range of a source ends in it");
             let mut at = range.start;
             while at < range.end {
-                let piece = PIECE.min(range.end - at);
+                let piece = PIECE.min(source.piece_bytes()).min(range.end - at);
+                self.held_up(source.turn(piece)).await;
                 let into = &mut content[at as usize..(at + piece) as usize];
                 let read = source.read_at(at, into);
                 let whole = read.map_err(|e| RemoteError::Io(format!("what is sent cannot be read: {e}")))?;

@@ -247,7 +247,9 @@ impl Worker {
             true => Some(self.observing.lock().await),
             false => None,
         };
-        let mut found = observe(&self.store, &self.remote, self.location, scope).await?;
+        // Somebody waits for a few folders, for all of them nobody.
+        let remote = if everything { &self.remote } else { &self.for_program };
+        let mut found = observe(&self.store, remote, self.location, scope).await?;
         let _one_at_a_time = self.applying.lock().await;
         self.note_unreadable(&found.refused, &found.unreadable)?;
         // Only a look at everything can take the brake off, or carry out what was consented to.

@@ -107,7 +107,7 @@ impl Worker {
                                 let worker = self.clone();
                                 let flight = self.flights.lock().begin();
                                 sends.push(async move {
-                                    let result = send(&worker.remote, &handed).await;
+                                    let result = send(&worker.for_replay, &handed).await;
                                     (flight, handed, result)
                                 });
                             }

@@ -6,6 +6,7 @@ mod chains;
 mod decisions;
 mod fetching;
 mod limits;
+mod line;
 mod link;
 mod observing;
 mod place;

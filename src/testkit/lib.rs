@@ -32,6 +32,7 @@ mod disk;
 pub mod local;
 pub mod netns;
 pub mod process;
+pub mod relay;
 mod rng;
 pub mod server;
 pub mod simulation;

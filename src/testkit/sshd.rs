@@ -65,6 +65,10 @@ impl Sshd {
         Ok(server)
     }
 
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// What `ssh -F` takes; it knows the server as [`HOST`] and asks nothing.
     pub fn ssh_config(&self) -> PathBuf {
         self.top.path().join("ssh_config")

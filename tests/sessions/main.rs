@@ -16,6 +16,7 @@ mod conflicts;
 mod in_place;
 mod kill;
 mod limits;
+mod link;
 mod main_job;
 mod saving;
 mod sftp;

@@ -64,6 +64,26 @@ async fn a_dead_server_is_gone_until_it_is_back() {
     assert_eq!(remote.list(&LocPath::root()).await.unwrap().entries.len(), 1);
 }
 
+/// A connection that leads nowhere any more is found out without a call that waits for it, and one that
+/// ends tells so itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_link_is_proven_and_its_end_is_told() {
+    let Some(server) = Server::start("").await else { return };
+    let remote = remote(&server.sshd, &server.subject().folder, PATIENT);
+    connect(&remote).await;
+    remote.probe(PATIENT).await.unwrap();
+    server.sshd.freeze();
+    let (_, message) = assert_gone(remote.probe(Duration::from_millis(500)).await);
+    assert!(message.contains("does not answer"), "{message}");
+    assert_gone(Err::<(), _>(remote.lost().await));
+    server.sshd.thaw();
+    connect(&remote).await;
+    let (lost, ()) = futures::future::join(remote.lost(), async { server.sshd.kill_sessions() }).await;
+    assert_gone(Err::<(), _>(lost));
+    connect(&remote).await;
+    remote.probe(PATIENT).await.unwrap();
+}
+
 /// In the middle of an upload: nothing half is at the path, and what is left is ours to clear away.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_connection_that_is_cut_leaves_old_or_new() {

@@ -150,6 +150,7 @@ impl Run {
             (2, Line::Frozen),
         ]);
         scene.machine.server.line(line);
+        scene.machine.handle().network_changed();
     }
 
     fn faults(&mut self, scene: &mut Scene) {

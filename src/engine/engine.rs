@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::fileops::Fileops;
+use crate::fileops::{Connection, Fileops, OpenFiles};
 use crate::handle::{Core, Error, Handle};
 use crate::model::{Kind, Needs, ProblemId, Side, StashId};
 use crate::remote::Connector;
@@ -30,12 +30,28 @@ pub struct Options {
     pub default_owner: (u32, u32),
     /// Where the mount is, for `status`; also what no location may lie in.
     pub mount: Option<PathBuf>,
+    /// Of the mount to the kernel.
+    pub connection: Connection,
 }
 
 /// A running engine.
 pub struct Engine {
     pub handle: Handle,
     pub fileops: Fileops,
+    /// A connection that lives goes on with this engine; else it must be ended and made anew.
+    pub taken_over: bool,
+    /// Its number.
+    pub connection: u64,
+}
+
+/// Who an engine is, beside its store.
+pub struct Setting {
+    /// Owner and group of all nodes, as in [`Options`].
+    pub owner: Option<(u32, u32)>,
+    pub mount: Option<PathBuf>,
+    /// Goes into temporary names on servers.
+    pub name: String,
+    pub open: OpenFiles,
 }
 
 impl Engine {
@@ -68,36 +84,41 @@ impl Engine {
             owner: options.owner.unwrap_or(options.default_owner),
             background: true,
         };
-        let owner = owner_name(&options.store, &*world).map_err(|e| failed(e.into()))?;
-        let engine = Engine::on(parts, options.owner, options.mount, owner, connector).map_err(failed)?;
+        let setting = Setting {
+            owner: options.owner,
+            mount: options.mount,
+            name: owner_name(&options.store, &*world).map_err(|e| failed(e.into()))?,
+            open: OpenFiles::open(&options.store.join("open-files"), options.connection)
+                .map_err(|e| failed(e.into()))?,
+        };
+        let engine = Engine::on(parts, setting, connector).map_err(failed)?;
         engine.handle.keep(Box::new(lock));
         Ok(engine)
     }
 
-    /// An engine on a store made of other parts: for simulation. `owner` is the owner of nodes,
-    /// `name` goes into temporary names on servers.
-    pub fn on(
-        parts: Parts,
-        owner: Option<(u32, u32)>,
-        mount: Option<PathBuf>,
-        name: String,
-        connector: Arc<dyn Connector>,
-    ) -> Result<Engine, StoreError> {
+    /// An engine on a store made of other parts: for simulation.
+    pub fn on(parts: Parts, setting: Setting, connector: Arc<dyn Connector>) -> Result<Engine, StoreError> {
+        let Setting { owner, mount, name, open } = setting;
         let store = Store::open(parts)?;
-        store.write_in_reserve(|tx| {
-            drop_unlinked(tx);
-            flag_cut_off(tx);
-            Ok::<_, StoreError>(())
-        })?;
+        let taken_over = open.is_taken_over();
+        let connection = open.connection();
+        // Where the mount lives on, who has files open is still there.
+        if !taken_over {
+            store.write_in_reserve(|tx| {
+                drop_unlinked(tx);
+                flag_cut_off(tx);
+                Ok::<_, StoreError>(())
+            })?;
+        }
         store.remove_orphans()?;
         store.flush()?;
-        let fileops = Fileops::new(store.clone(), owner);
+        let fileops = Fileops::new(store.clone(), owner, open);
         let sync = Arc::new(Sync::new(store.clone(), name));
         fileops.set_provider(sync.clone());
         let handle = Handle::new(Core::new(store, sync.clone(), connector, mount));
         sync.keep_up();
         handle.start_locations();
-        Ok(Engine { handle, fileops })
+        Ok(Engine { handle, fileops, taken_over, connection })
     }
 }
 

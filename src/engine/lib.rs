@@ -26,4 +26,4 @@ pub mod store;
 pub mod sync;
 pub mod world;
 
-pub use engine::{Engine, Options};
+pub use engine::{Engine, Options, Setting};

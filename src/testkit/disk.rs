@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use holdfast_engine::model::{ContentId, HistoryId, ItemId, LocationId, NodeId, StashId};
 use holdfast_engine::store::memory::MemFiles;
-use holdfast_engine::store::persist::{Database, Journal, StoreError};
+use holdfast_engine::store::persist::{Database, Journal, Recovered, Step, StoreError};
 use holdfast_engine::store::rows::{
     ContentRow, Delta, Happened, History, Item, Location, Node, Rows, Stashed,
 };
@@ -91,7 +91,7 @@ struct State {
 struct Record {
     boot: u64,
     seq: u64,
-    deltas: Vec<Delta>,
+    step: Step,
     bytes: u64,
 }
 
@@ -287,20 +287,23 @@ impl Database for MemDatabase {
 pub struct MemJournal(Access);
 
 impl Journal for MemJournal {
-    fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
-        let (mut state, bytes) = self.0.write(deltas)?;
+    fn append(&mut self, seq: u64, step: &Step) -> Result<(), StoreError> {
+        let (mut state, bytes) = self.0.write(&step.deltas)?;
         let boot = state.boot;
         let last = state.journal.last().map_or(0, |r| r.seq);
         assert!(seq > last, "records are numbered in order");
-        state.journal.push(Record { boot, seq, deltas: deltas.to_vec(), bytes });
+        state.journal.push(Record { boot, seq, step: step.clone(), bytes });
         Ok(())
     }
 
-    fn recover(&mut self, seq: u64) -> Result<Vec<(u64, Vec<Delta>)>, StoreError> {
+    fn recover(&mut self, seq: u64) -> Result<Recovered, StoreError> {
         let mut state = self.0.read()?;
         let boot = state.boot;
         self.0.keep(&mut state.journal, |r| r.boot == boot && r.seq > seq);
-        Ok(state.journal.iter().map(|r| (r.seq, r.deltas.clone())).collect())
+        Ok(Recovered {
+            records: state.journal.iter().map(|r| (r.seq, r.step.deltas.clone())).collect(),
+            notes: state.journal.iter().map(|r| r.step.note.clone()).collect(),
+        })
     }
 
     fn forget(&mut self, seq: u64) -> Result<(), StoreError> {
@@ -353,8 +356,8 @@ fn put<K: Ord, V>(table: &mut BTreeMap<K, V>, key: K, row: Option<Box<V>>) {
 mod tests {
     use super::*;
 
-    fn next(id: u64) -> Vec<Delta> {
-        vec![Delta::NextId(id)]
+    fn next(id: u64) -> Step {
+        Step { deltas: vec![Delta::NextId(id)], ..Step::default() }
     }
 
     #[test]
@@ -362,7 +365,7 @@ mod tests {
         let disk = SimDisk::new();
         let mut run = disk.open();
         run.journal.append(1, &next(10)).unwrap();
-        run.database.commit(&next(10), 1).unwrap();
+        run.database.commit(&next(10).deltas, 1).unwrap();
         run.journal.append(2, &next(20)).unwrap();
         disk.kill();
         assert!(run.journal.append(3, &next(30)).is_err(), "the dead write nothing");
@@ -371,13 +374,13 @@ mod tests {
         assert!(run.database.load().is_err(), "nor once another one is there");
         assert_eq!(second.boot_id, run.boot_id);
         assert_eq!(second.database.load().unwrap().next_id, 10);
-        assert_eq!(second.journal.recover(1).unwrap(), [(2, next(20))]);
+        assert_eq!(second.journal.recover(1).unwrap().records, [(2, next(20).deltas)]);
         disk.crash();
 
         let mut third = disk.open();
         assert_ne!(third.boot_id, run.boot_id);
         assert_eq!(third.database.committed().unwrap(), 1);
-        assert_eq!(third.journal.recover(1).unwrap(), []);
+        assert_eq!(third.journal.recover(1).unwrap(), Recovered::default());
         third.journal.append(2, &next(25)).unwrap();
     }
 
@@ -388,7 +391,7 @@ mod tests {
         disk.kill_after(1);
         run.journal.append(1, &next(10)).unwrap();
         assert!(!disk.is_dead());
-        assert!(run.database.commit(&next(10), 1).is_err());
+        assert!(run.database.commit(&next(10).deltas, 1).is_err());
         assert!(disk.is_dead());
         assert_eq!(disk.rows().next_id, 0);
     }
@@ -397,10 +400,10 @@ mod tests {
     fn a_full_disk_refuses_and_keeps_what_is_there() {
         let disk = SimDisk::new();
         let mut run = disk.open();
-        run.database.commit(&next(10), 1).unwrap();
+        run.database.commit(&next(10).deltas, 1).unwrap();
         disk.set_full(true);
         assert!(matches!(run.journal.append(2, &next(20)), Err(StoreError::Full)));
-        assert!(matches!(run.database.commit(&next(20), 2), Err(StoreError::Full)));
+        assert!(matches!(run.database.commit(&next(20).deltas, 2), Err(StoreError::Full)));
         assert_eq!(run.database.load().unwrap().next_id, 10);
     }
 }

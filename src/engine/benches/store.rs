@@ -15,7 +15,7 @@ use holdfast_engine::model::{
 use holdfast_engine::store::content::Contents;
 use holdfast_engine::store::files::DirFiles;
 use holdfast_engine::store::journal::FileJournal;
-use holdfast_engine::store::persist::{Database, Journal};
+use holdfast_engine::store::persist::{Database, Journal, Step};
 use holdfast_engine::store::rows::{ContentRow, Delta, Entry, Item, Node, Rows};
 use holdfast_engine::store::sqlite::Sqlite;
 use holdfast_engine::store::tree::Tree;
@@ -39,10 +39,10 @@ fn journal(folder: &std::path::Path) -> Result<(), Failure> {
     const RECORDS: u64 = 200_000;
     let mut journal = FileJournal::open(&folder.join("journal"), [7; 16])?;
     journal.recover(0)?;
-    let deltas = [item_delta(2), node_delta(2)];
+    let step = Step { deltas: vec![item_delta(2), node_delta(2)], ..Step::default() };
     let start = Instant::now();
     for seq in 1..=RECORDS {
-        journal.append(seq, &deltas)?;
+        journal.append(seq, &step)?;
         if seq % 10_000 == 0 {
             journal.forget(seq)?;
         }

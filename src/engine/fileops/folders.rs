@@ -17,22 +17,23 @@ impl Fileops {
     pub fn opendir(&self, node: NodeId) -> Op<FileHandle> {
         // Whether it can be read at all is told here.
         let picture = Arc::new(self.picture(node)?);
-        Ok(self.0.handles.lock().add_folder(OpenFolder { node, picture }))
+        Ok(self.0.handles.lock().add_folder(OpenFolder { picture }))
     }
 
     /// The picture to read on in from a position.
-    fn picture_at(&self, handle: FileHandle, position: u64) -> Op<Arc<Picture>> {
-        let folder = self.0.handles.lock().folder(handle).ok_or(OpError::BadHandle)?;
-        if position > 0 {
+    fn picture_at(&self, node: NodeId, handle: FileHandle, position: u64) -> Op<Arc<Picture>> {
+        let folder = self.0.handles.lock().folder(handle);
+        if let Some(folder) = folder.filter(|_| position > 0) {
             return Ok(folder.picture);
         }
-        let picture = match self.picture(folder.node) {
+        let picture = match self.picture(node) {
             Ok(picture) => Arc::new(picture),
             // It was removed while it was open.
             Err(OpError::Stale) => Arc::new(Picture(Vec::new())),
             Err(error) => return Err(error),
         };
-        self.0.handles.lock().renew_folder(handle, picture.clone());
+        // A handle of an engine before this one is taken on: names stay in their order.
+        self.0.handles.lock().put_folder(handle, OpenFolder { picture: picture.clone() });
         Ok(picture)
     }
 
@@ -73,11 +74,12 @@ impl Fileops {
     /// answers false.
     pub fn readdir(
         &self,
+        node: NodeId,
         handle: FileHandle,
         position: u64,
         take: &mut dyn FnMut(&FolderEntry, u64) -> bool,
     ) -> Op<()> {
-        let picture = self.picture_at(handle, position)?;
+        let picture = self.picture_at(node, handle, position)?;
         for (index, entry) in picture.0.iter().enumerate().skip(position as usize) {
             if !take(entry, index as u64 + 1) {
                 break;
@@ -89,11 +91,12 @@ impl Fileops {
     /// As `readdir`, with attributes; counts a reference for each entry taken, except `.` and `..`.
     pub fn readdirplus(
         &self,
+        node: NodeId,
         handle: FileHandle,
         position: u64,
         take: &mut dyn FnMut(&FolderEntry, u64, &Attr) -> bool,
     ) -> Op<()> {
-        let picture = self.picture_at(handle, position)?;
+        let picture = self.picture_at(node, handle, position)?;
         let tree = self.store().read();
         for (index, entry) in picture.0.iter().enumerate().skip(position as usize) {
             let after = index as u64 + 1;

@@ -14,12 +14,15 @@ mod files;
 mod folders;
 mod handles;
 mod names;
+mod open_files;
 mod opening;
 mod rename;
+mod takeover;
 mod types;
 mod views;
 mod xattrs;
 
+use std::collections::HashSet;
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
@@ -30,12 +33,13 @@ pub(crate) use bind::{bind_new, let_go, new_item};
 pub(crate) use opening::close_unrecorded;
 
 pub use crate::store::Invalidation;
+pub use open_files::{Connection, OpenFiles};
 pub use types::{
     Allocate, Attr, Caller, FolderEntry, Need, OpError, OpenMode, Opened, RenameMode, SetAttr, SetTime,
     Statfs, XattrMode,
 };
 
-use crate::model::NodeId;
+use crate::model::{NodeId, RequestId};
 use crate::store::Store;
 
 use handles::Handles;
@@ -64,15 +68,18 @@ pub struct Fileops(Arc<Inner>);
 struct Inner {
     store: Store,
     handles: Mutex<Handles>,
+    /// Requests that an engine before this one carried out and may not have answered.
+    done: HashSet<RequestId>,
     /// Owner and group of all nodes; `None`: whoever makes them.
     owner: Option<(u32, u32)>,
     provider: OnceLock<Arc<dyn Provider>>,
 }
 
 impl Fileops {
-    pub fn new(store: Store, owner: Option<(u32, u32)>) -> Fileops {
-        let handles = Mutex::new(Handles::default());
-        Fileops(Arc::new(Inner { store, handles, owner, provider: OnceLock::new() }))
+    pub fn new(store: Store, owner: Option<(u32, u32)>, open: OpenFiles) -> Fileops {
+        let done = takeover::take_over(&store, &open);
+        let handles = Mutex::new(Handles::new(open.table, open.left, open.before));
+        Fileops(Arc::new(Inner { store, handles, done, owner, provider: OnceLock::new() }))
     }
 
     /// Who fetches; given once.

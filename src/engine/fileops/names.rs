@@ -8,7 +8,7 @@ use crate::store::rows::{Entry, Node};
 
 use super::attrs::{no_xattrs, referenced, touch_folder};
 use super::handles::OpenFile;
-use super::{Attr, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, views};
+use super::{Attr, Caller, Fileops, Need, Op, OpError, OpenMode, Opened, bind, takeover, views};
 
 impl Fileops {
     /// Counts one more reference of the kernel on the node ([`Fileops::forget`] gives them back).
@@ -61,8 +61,7 @@ impl Fileops {
         let unused = {
             let tree = self.store().read();
             let Some(live) = tree.node(node) else { return };
-            let left = live.lookups.fetch_sub(count.min(live.lookups.load(Relaxed)), Relaxed);
-            left <= count && live.links.is_empty() && live.opens == 0
+            takeover::give_back(&live.lookups, count) == 0 && live.links.is_empty() && live.opens == 0
         };
         if unused {
             self.reap(node);
@@ -119,7 +118,7 @@ impl Fileops {
         open: OpenMode,
     ) -> Op<(Attr, Opened)> {
         let attr = self.make(caller, parent, name, Kind::File, mode, |_| {})?;
-        let handle = self.count_open(attr.node, open.write)?;
+        let handle = self.count_open(caller, attr.node, open.write)?;
         Ok((attr, Opened { handle, keep_cache: true }))
     }
 
@@ -132,6 +131,9 @@ impl Fileops {
         mode: u32,
         finish: impl Fn(&mut Node),
     ) -> Op<Attr> {
+        if self.was_done(caller) {
+            return self.lookup(parent, name);
+        }
         self.refuse_views(parent)?;
         let name = new_name(name)?;
         self.with_room(|| self.try_make(caller, parent, &name, kind, mode, &finish))
@@ -148,6 +150,7 @@ impl Fileops {
     ) -> Op<Attr> {
         let owner = self.0.owner;
         self.store().write(|tx| {
+            tx.answer(caller.request);
             let folder = bind::folder(tx.tree(), parent)?;
             let live = tx.tree().node(parent).ok_or(OpError::Stale)?;
             self.must_be_free(tx, parent, name)?;
@@ -193,11 +196,15 @@ impl Fileops {
         })
     }
 
-    pub fn link(&self, node: NodeId, parent: NodeId, name: &[u8]) -> Op<Attr> {
+    pub fn link(&self, caller: Caller, node: NodeId, parent: NodeId, name: &[u8]) -> Op<Attr> {
+        if self.was_done(caller) {
+            return self.lookup(parent, name);
+        }
         self.refuse_views(node)?;
         self.refuse_views(parent)?;
         let name = new_name(name)?;
         self.store().write(|tx| {
+            tx.answer(caller.request);
             let folder = bind::folder(tx.tree(), parent)?;
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             if live.row.kind == Kind::Folder {
@@ -232,21 +239,25 @@ impl Fileops {
         Ok(())
     }
 
-    pub fn unlink(&self, parent: NodeId, name: &[u8]) -> Op<()> {
-        self.remove(parent, name, false)
+    pub fn unlink(&self, caller: Caller, parent: NodeId, name: &[u8]) -> Op<()> {
+        self.remove(caller, parent, name, false)
     }
 
-    pub fn rmdir(&self, parent: NodeId, name: &[u8]) -> Op<()> {
+    pub fn rmdir(&self, caller: Caller, parent: NodeId, name: &[u8]) -> Op<()> {
         match name {
             b"." => Err(OpError::Invalid),
             b".." => Err(OpError::NotEmpty),
-            _ => self.remove(parent, name, true),
+            _ => self.remove(caller, parent, name, true),
         }
     }
 
-    fn remove(&self, parent: NodeId, name: &[u8], folder: bool) -> Op<()> {
+    fn remove(&self, caller: Caller, parent: NodeId, name: &[u8], folder: bool) -> Op<()> {
+        if self.was_done(caller) {
+            return Ok(());
+        }
         self.refuse_views(parent)?;
         self.store().write_in_reserve(|tx| {
+            tx.answer(caller.request);
             bind::folder(tx.tree(), parent)?;
             let id = child(tx, parent, name)?;
             let node = entry_node(tx, id)?;
@@ -276,7 +287,13 @@ impl Fileops {
 
     /// Nothing may begin to be written to a node that the server's side has replaced: the kernel
     /// reached it by a name it remembered, and is to look again.
-    pub(super) fn count_open(&self, node: NodeId, write: bool) -> Op<FileHandle> {
+    pub(super) fn count_open(&self, caller: Caller, node: NodeId, write: bool) -> Op<FileHandle> {
+        let request = caller.request;
+        if caller.again
+            && let Some(handle) = request.and_then(|request| self.0.handles.lock().opened_by(request))
+        {
+            return Ok(handle);
+        }
         self.store().with_live(|tree| {
             let live = tree.live_mut(node).ok_or(OpError::Stale)?;
             if write && live.superseded {
@@ -286,7 +303,7 @@ impl Fileops {
             live.writers += u32::from(write);
             Ok(())
         })?;
-        Ok(self.0.handles.lock().add_file(OpenFile { node, write }))
+        Ok(self.0.handles.lock().add_file(OpenFile { node, write, request }))
     }
 }
 

@@ -27,7 +27,7 @@ impl Fileops {
             self.with_room(|| Ok(self.store().room.admit_rewrite()?))?;
         }
         // Counted first: what a truncation replaces is kept until this writer has closed the file.
-        let handle = self.count_open(node, mode.write)?;
+        let handle = self.count_open(caller, node, mode.write)?;
         if mode.write
             && mode.truncate
             && let Err(error) = self.empty(node, caller.uid != 0)
@@ -50,7 +50,7 @@ impl Fileops {
     /// The last descriptor of this open file is gone.
     pub fn release(&self, node: NodeId, handle: FileHandle) {
         self.note_use(node);
-        let Some(file) = self.0.handles.lock().remove_file(handle) else {
+        let Some(file) = self.0.handles.lock().file(handle) else {
             return;
         };
         let closed = self.store().write_in_reserve(|tx| {
@@ -66,6 +66,8 @@ impl Fileops {
             tracing::error!(node = node.0, %error, "a close cannot be recorded");
             self.store().unrecorded.store(true, Relaxed);
         }
+        // Only now: where the engine ends before, the next one is asked again.
+        self.0.handles.lock().remove_file(handle);
         if file.write {
             // What the server did to an open file waits for its close, written to or not.
             self.store().changed.notify(usize::MAX);

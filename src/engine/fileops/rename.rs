@@ -5,17 +5,21 @@ use crate::store::Tx;
 
 use super::attrs::{note_change, touch_folder};
 use super::names::{child, entry_node, new_name};
-use super::{Fileops, Need, Op, OpError, RenameMode, bind};
+use super::{Caller, Fileops, Need, Op, OpError, RenameMode, bind};
 
 impl Fileops {
     pub fn rename(
         &self,
+        caller: Caller,
         parent: NodeId,
         name: &[u8],
         new_parent: NodeId,
         new_name_bytes: &[u8],
         mode: RenameMode,
     ) -> Op<()> {
+        if self.was_done(caller) {
+            return Ok(());
+        }
         self.refuse_views(parent)?;
         self.refuse_views(new_parent)?;
         for name in [name, new_name_bytes] {
@@ -24,6 +28,7 @@ impl Fileops {
             }
         }
         self.store().write_in_reserve(|tx| {
+            tx.answer(caller.request);
             bind::folder(tx.tree(), parent)?;
             let folder = bind::folder(tx.tree(), new_parent)?;
             let moved = child(tx, parent, name)?;

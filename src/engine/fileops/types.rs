@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use crate::model::{ContentId, FileHandle, Kind, NodeId, Time};
+use crate::model::{ContentId, FileHandle, Kind, NodeId, RequestId, Time};
 
 /// Who asks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -10,6 +10,16 @@ pub struct Caller {
     pub uid: u32,
     pub gid: u32,
     pub pid: u32,
+    /// With what, where it may come again.
+    pub request: Option<RequestId>,
+    /// It has come again: the engine that was to answer it is gone.
+    pub again: bool,
+}
+
+impl Caller {
+    pub const fn new(uid: u32, gid: u32, pid: u32) -> Caller {
+        Caller { uid, gid, pid, request: None, again: false }
+    }
 }
 
 /// Attributes of a node, as `stat` shows them.

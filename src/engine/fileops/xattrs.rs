@@ -7,7 +7,7 @@ use crate::store::rows::Item;
 use crate::store::tree::{Live, Tree};
 
 use super::attrs::note_change;
-use super::{Fileops, Op, OpError, XattrMode, views};
+use super::{Caller, Fileops, Op, OpError, XattrMode, views};
 
 const OURS: &[u8] = b"user.holdfast.";
 /// As on most local file systems.
@@ -31,7 +31,14 @@ impl Fileops {
         found.map(|at| live.row.xattrs[at].1.clone()).map_err(|_| OpError::NoAttribute)
     }
 
-    pub fn setxattr(&self, node: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Op<()> {
+    pub fn setxattr(
+        &self,
+        caller: Caller,
+        node: NodeId,
+        name: &[u8],
+        value: &[u8],
+        mode: XattrMode,
+    ) -> Op<()> {
         self.refuse_views(node)?;
         if name.starts_with(OURS) {
             return Err(OpError::NotPermitted);
@@ -45,7 +52,7 @@ impl Fileops {
         if value.len() > MAX_VALUE_BYTES {
             return Err(OpError::Range);
         }
-        self.change_xattrs(node, |xattrs| {
+        self.change_xattrs(caller, node, |xattrs| {
             match (xattrs.binary_search_by(|(n, _)| n.as_slice().cmp(name)), mode) {
                 (Ok(_), XattrMode::Create) => Err(OpError::Exists),
                 (Err(_), XattrMode::Replace) => Err(OpError::NoAttribute),
@@ -71,12 +78,12 @@ impl Fileops {
         Ok(live.row.xattrs.iter().map(|(name, _)| name.clone()).collect())
     }
 
-    pub fn removexattr(&self, node: NodeId, name: &[u8]) -> Op<()> {
+    pub fn removexattr(&self, caller: Caller, node: NodeId, name: &[u8]) -> Op<()> {
         self.refuse_views(node)?;
         if name.starts_with(OURS) {
             return Err(OpError::NotPermitted);
         }
-        self.change_xattrs(node, |xattrs| {
+        self.change_xattrs(caller, node, |xattrs| {
             let at =
                 xattrs.binary_search_by(|(n, _)| n.as_slice().cmp(name)).map_err(|_| OpError::NoAttribute)?;
             xattrs.remove(at);
@@ -86,10 +93,15 @@ impl Fileops {
 
     fn change_xattrs(
         &self,
+        caller: Caller,
         node: NodeId,
         change: impl FnOnce(&mut Vec<(Vec<u8>, Vec<u8>)>) -> Op<()>,
     ) -> Op<()> {
+        if self.was_done(caller) {
+            return Ok(());
+        }
         self.store().write(|tx| {
+            tx.answer(caller.request);
             let live = tx.tree().node(node).ok_or(OpError::Stale)?;
             if !matches!(live.row.kind, Kind::File | Kind::Folder) || node == NodeId::ROOT {
                 return Err(OpError::NotPermitted);

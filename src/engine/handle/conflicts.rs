@@ -164,7 +164,7 @@ impl Handle {
             return Ok(());
         }
         let need = Need::Bytes { node, content: content.id(), range: 0..u64::MAX };
-        let caller = Caller { uid: 0, gid: 0, pid: 0 };
+        let caller = Caller::new(0, 0, 0);
         match self.0.sync.provide(caller, &need).await {
             Ok(()) => Ok(()),
             Err(OpError::Unreachable) => Err(Error::offline(format!(

@@ -119,7 +119,7 @@ impl Handle {
                 }
                 _ => return Err(Error::failed(format!("there is no {target}"))),
             };
-            let caller = Caller { uid: 0, gid: 0, pid: 0 };
+            let caller = Caller::new(0, 0, 0);
             if self.0.sync.provide(caller, &need).await.is_err() {
                 return Err(Error::offline(format!(
                     "{target} is not known here, and the location is offline; try again when it is online"

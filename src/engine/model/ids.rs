@@ -53,6 +53,14 @@ id!(
     FileHandle
 );
 
+/// A request of a program, told apart from all others for as long as its mount lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct RequestId {
+    /// The connection of the mount to the kernel.
+    pub mount: u64,
+    pub number: u64,
+}
+
 impl NodeId {
     /// The root of the mount, above all locations.
     pub const ROOT: NodeId = NodeId(1);

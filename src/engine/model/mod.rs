@@ -9,7 +9,9 @@ mod report;
 mod state;
 mod time;
 
-pub use ids::{ConflictId, ContentId, FileHandle, HistoryId, ItemId, LocationId, NodeId, ProblemId, StashId};
+pub use ids::{
+    ConflictId, ContentId, FileHandle, HistoryId, ItemId, LocationId, NodeId, ProblemId, RequestId, StashId,
+};
 pub use name::{Name, NameError, TEMP_PREFIX};
 pub use path::{LocPath, PathError, Target, is_location_name};
 pub use report::*;

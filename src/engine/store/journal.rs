@@ -17,7 +17,7 @@
 //! record   4  length of the payload in bytes
 //!          8  seq, greater than that of the record before
 //!          8  check: BLAKE3 of length, seq and payload, cut to 8
-//!          n  payload: postcard of the deltas
+//!          n  payload: postcard of the step
 //! ```
 //!
 //! Reading stops for good at the first record that is cut off or does not pass its check; what
@@ -30,20 +30,22 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::persist::{Journal, StoreError};
+use super::persist::{Journal, Note, Recovered, Step, StoreError};
 use super::rows::Delta;
 
 const MAGIC: &[u8; 8] = b"HOLDFJNL";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Its payload is the deltas alone.
+const WITHOUT_NOTES: u32 = 1;
 const HEADER_BYTES: usize = 36;
 const RECORD_HEAD_BYTES: usize = 20;
 /// A segment that has grown past this is followed by a new one.
-const SEGMENT_BYTES: u64 = 8 << 20;
+const SEGMENT_BYTES: u64 = 4 << 20;
+/// Segments that stay although all in them is committed: their notes are of the last moments.
+const KEPT_SEGMENTS: usize = 2;
 /// A buffer that one long record made larger than this is not kept.
 const BUFFER_BYTES: usize = 1 << 20;
 const PREFIX: &str = "journal-";
-
-type Records = Vec<(u64, Vec<Delta>)>;
 
 /// The journal in files of its own format.
 #[derive(Debug)]
@@ -158,11 +160,11 @@ impl FileJournal {
     }
 
     /// Puts the record into `self.record`, in one piece for one write.
-    fn encode(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
+    fn encode(&mut self, seq: u64, step: &Step) -> Result<(), StoreError> {
         let mut record = std::mem::take(&mut self.record);
         record.clear();
         record.resize(RECORD_HEAD_BYTES, 0);
-        let mut record = postcard::to_extend(deltas, record).map_err(|error| {
+        let mut record = postcard::to_extend(step, record).map_err(|error| {
             StoreError::Io(io::Error::other(format!("a record cannot be encoded: {error}")))
         })?;
         let length = u32::try_from(record.len() - RECORD_HEAD_BYTES)
@@ -182,20 +184,27 @@ impl FileJournal {
         number: u64,
         bytes: &[u8],
         last_seq: &mut u64,
-        out: &mut Records,
+        out: &mut Recovered,
     ) -> Result<bool, StoreError> {
+        let format = u32_at(bytes, 8);
         let mut at = HEADER_BYTES;
         while let Some((seq, payload)) = record_at(&bytes[at..]) {
             if seq <= *last_seq {
                 break;
             }
-            let deltas = match postcard::take_from_bytes(payload) {
-                Ok((deltas, [])) => deltas,
+            let decoded = match format {
+                WITHOUT_NOTES => postcard::take_from_bytes::<Vec<Delta>>(payload)
+                    .map(|(deltas, rest)| (Step { deltas, note: Note::default() }, rest)),
+                _ => postcard::take_from_bytes::<Step>(payload),
+            };
+            let step = match decoded {
+                Ok((step, [])) => step,
                 Ok(_) => return Err(self.not_understood(number, seq, "bytes are left over")),
                 Err(error) => return Err(self.not_understood(number, seq, &error.to_string())),
             };
             *last_seq = seq;
-            out.push((seq, deltas));
+            out.records.push((seq, step.deltas));
+            out.notes.push(step.note);
             at += RECORD_HEAD_BYTES + payload.len();
         }
         if at == bytes.len() {
@@ -222,7 +231,7 @@ impl FileJournal {
             return Ok(false);
         }
         match u32_at(header, 8) {
-            FORMAT => Ok(true),
+            WITHOUT_NOTES | FORMAT => Ok(true),
             found => Err(StoreError::TooNew {
                 path: self.path(number).display().to_string(),
                 found: found.into(),
@@ -240,14 +249,14 @@ impl FileJournal {
 }
 
 impl Journal for FileJournal {
-    fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
+    fn append(&mut self, seq: u64, step: &Step) -> Result<(), StoreError> {
         if !self.found.is_empty() {
             return Err(StoreError::Io(io::Error::other("the journal was not recovered before an append")));
         }
         if seq <= self.last_seq {
             return Err(StoreError::Io(io::Error::other("a journal record out of order")));
         }
-        self.encode(seq, deltas)?;
+        self.encode(seq, step)?;
         let record = std::mem::take(&mut self.record);
         let appended = self.write_record(&record);
         self.tight |= matches!(appended, Err(StoreError::Full));
@@ -259,8 +268,8 @@ impl Journal for FileJournal {
         Ok(())
     }
 
-    fn recover(&mut self, seq: u64) -> Result<Records, StoreError> {
-        let mut records = Records::new();
+    fn recover(&mut self, seq: u64) -> Result<Recovered, StoreError> {
+        let mut recovered = Recovered::default();
         let mut segments = VecDeque::new();
         let mut last_seq = 0;
         let mut stopped = false;
@@ -275,21 +284,19 @@ impl Journal for FileJournal {
                 self.remove(number)?;
                 continue;
             }
-            stopped = self.read_segment(number, &bytes, &mut last_seq, &mut records)?;
+            stopped = self.read_segment(number, &bytes, &mut last_seq, &mut recovered)?;
             segments.push_back(Segment { number, last_seq });
         }
-        records.retain(|(of, _)| *of > seq);
+        recovered.records.retain(|(of, _)| *of > seq);
         self.found.clear();
         self.segments = segments;
         self.current = None;
         self.last_seq = last_seq;
-        Ok(records)
+        Ok(recovered)
     }
 
     fn forget(&mut self, seq: u64) -> Result<(), StoreError> {
-        // The one that is written stays until it is full, so that not every commit makes a file.
-        let full = |current: &Current| current.end > self.segment_bytes;
-        let kept = usize::from(!self.tight && self.current.as_ref().is_some_and(|current| !full(current)));
+        let kept = if self.tight { 0 } else { KEPT_SEGMENTS };
         while self.segments.len() > kept && self.segments.front().is_some_and(|first| first.last_seq <= seq) {
             let number = self.segments[0].number;
             self.remove(number)?;

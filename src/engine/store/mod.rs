@@ -38,7 +38,7 @@ pub use tx::{Changed, Tx};
 
 use commit::Batch;
 use content::Contents;
-use persist::{Database, Files, Journal, StoreError};
+use persist::{Database, Files, Journal, Note, Step, StoreError};
 use room::Room;
 use rows::Delta;
 use tree::Tree;
@@ -87,6 +87,8 @@ pub struct Shared {
     pub(crate) changed: Event,
     /// More of a location may be here than its limit says.
     pub(crate) crowded: Event,
+    /// What the journal said of the last moments, until somebody takes it.
+    notes: Mutex<Vec<Note>>,
     invalidations: async_channel::Sender<Invalidation>,
     invalidated: async_channel::Receiver<Invalidation>,
 }
@@ -171,7 +173,8 @@ impl Store {
             // The batch's lock orders the records; it is held for as long as the append takes.
             let mut batch = self.batch.lock();
             let seq = batch.seq + 1;
-            let append = || self.journal.lock().append(seq, &deltas);
+            let step = Step { deltas, note: tx.note(&invalidations) };
+            let append = || self.journal.lock().append(seq, &step);
             let appended = match space {
                 Space::Free => append(),
                 Space::Reserve => self.room.or_in_reserve(append),
@@ -187,6 +190,7 @@ impl Store {
                 return Err(error.into());
             }
             // Only now are they set aside: a record that was not appended reserves nothing.
+            let deltas = step.deltas;
             for delta in &deltas {
                 if let Delta::NextId(reserved) = delta {
                     self.reserved_id.fetch_max(*reserved, Relaxed);
@@ -261,6 +265,11 @@ impl Store {
             self.committer.hurry();
             listener.await;
         }
+    }
+
+    /// What the journal said at the start of the last moments before it. Once.
+    pub fn take_notes(&self) -> Vec<Note> {
+        std::mem::take(&mut self.notes.lock())
     }
 
     /// What the kernel is to forget. One reader.

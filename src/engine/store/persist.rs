@@ -7,7 +7,9 @@ use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 
-use crate::model::ItemId;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{ItemId, Name, NodeId, RequestId};
 
 use super::rows::{Delta, Happened, Rows};
 
@@ -32,14 +34,48 @@ pub trait Database: Send {
 /// The journal: outlives the process, not the machine. Appending does not sync.
 pub trait Journal: Send {
     /// Appends one record; when it returns the record is with the kernel.
-    fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError>;
+    fn append(&mut self, seq: u64, step: &Step) -> Result<(), StoreError>;
 
-    /// Records after `seq` that this boot of the machine wrote, in order; whatever else the files
-    /// hold is no longer valid.
-    fn recover(&mut self, seq: u64) -> Result<Vec<(u64, Vec<Delta>)>, StoreError>;
+    /// What this boot of the machine wrote after `seq`, and the notes of all that is still there;
+    /// whatever else the files hold is no longer valid.
+    fn recover(&mut self, seq: u64) -> Result<Recovered, StoreError>;
 
-    /// Records up to `seq` are committed and may go.
+    /// Records up to `seq` are committed and may go. Those of the last moments stay for their notes.
     fn forget(&mut self, seq: u64) -> Result<(), StoreError>;
+}
+
+/// One step as the journal has it.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Step {
+    pub deltas: Vec<Delta>,
+    pub note: Note,
+}
+
+/// What of a step an engine must know that takes over a living mount: the one that made the step may
+/// have been killed before it told the kernel.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Note {
+    /// The request that the step carried out.
+    pub done: Option<RequestId>,
+    pub forget: Vec<Forget>,
+}
+
+/// What the kernel must forget because of a step.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug, Serialize, Deserialize)]
+pub enum Forget {
+    /// Attributes and pages of a node.
+    Node(NodeId),
+    /// A name in a folder, present or absent.
+    Entry(NodeId, Name),
+}
+
+/// What a journal held at a start.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Recovered {
+    /// In order.
+    pub records: Vec<(u64, Vec<Delta>)>,
+    /// Also of records that are committed by now.
+    pub notes: Vec<Note>,
 }
 
 /// The files that hold contents, by number.

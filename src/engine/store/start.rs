@@ -11,7 +11,7 @@ use crate::model::{ContentId, LocationId};
 
 use super::commit::{self, Batch, Committer};
 use super::content::{self, Contents};
-use super::persist::{Files, StoreError};
+use super::persist::{Files, Recovered, StoreError};
 use super::room::Room;
 use super::rows::{Delta, Rows};
 use super::tree::{self, Tree};
@@ -26,7 +26,7 @@ impl Store {
         let room = Room::new(parts.files.clone());
         let committed = parts.database.committed()?;
         let mut seq = committed;
-        let recovered = parts.journal.recover(committed)?;
+        let Recovered { records: recovered, notes } = parts.journal.recover(committed)?;
         if !recovered.is_empty() {
             // What the records speak of is on the disk before they are committed.
             let known = parts.database.load()?;
@@ -70,6 +70,7 @@ impl Store {
             crowded: Event::new(),
             invalidations,
             invalidated,
+            notes: Mutex::new(notes),
         });
         if parts.background {
             commit::start(&shared)?;

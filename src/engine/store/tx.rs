@@ -7,11 +7,11 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use crate::model::{ContentId, HistoryId, ItemId, LocationId, Name, NodeId, StashId, Time};
+use crate::model::{ContentId, HistoryId, ItemId, LocationId, Name, NodeId, RequestId, StashId, Time};
 
 use super::content::{Content, Contents, Finished, Flattened, Freed};
 use super::pending;
-use super::persist::StoreError;
+use super::persist::{Forget, Note, StoreError};
 use super::rows::{Aspects, Delta, Happened, History, Item, Location, Node, Pending, Stashed};
 use super::tree::{Tree, contents_of_before, contents_of_item, contents_of_node};
 use super::{Invalidation, Shared};
@@ -33,6 +33,7 @@ pub struct Tx<'a> {
     pub(super) sync_contents: Vec<ContentId>,
     pub(super) garbage: Vec<ContentId>,
     flattened: Vec<Finished>,
+    answers: Option<RequestId>,
 }
 
 /// Rows that a part of a step changed, as they were before it.
@@ -61,6 +62,7 @@ impl<'a> Tx<'a> {
             sync_contents: Vec::new(),
             garbage: Vec::new(),
             flattened: Vec::new(),
+            answers: None,
         }
     }
 
@@ -238,6 +240,20 @@ impl<'a> Tx<'a> {
     /// The kernel must forget what it knows of a name.
     pub fn invalidate_entry(&mut self, parent: NodeId, name: &Name) {
         self.invalidations.push(Invalidation::Entry { parent, name: name.clone() });
+    }
+
+    /// The step carries out a request that must not be carried out twice.
+    pub fn answer(&mut self, request: Option<RequestId>) {
+        self.answers = request;
+    }
+
+    pub(super) fn note(&self, invalidations: &[Invalidation]) -> Note {
+        let forget = invalidations.iter().filter_map(|invalidation| match invalidation {
+            Invalidation::Node(node) => Some(Forget::Node(*node)),
+            Invalidation::Entry { parent, name } => Some(Forget::Entry(*parent, name.clone())),
+            Invalidation::Barrier(_) => None,
+        });
+        Note { done: self.answers, forget: forget.collect() }
     }
 
     /// Brings an item's record up to date with its trees. An item that is nowhere goes.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use holdfast_bus::{Client, Commands, Server, ServerOptions};
+use holdfast_engine::fileops::Connection;
 use holdfast_engine::remote::{Connector, Remote};
 use holdfast_engine::{Engine, Options};
 use holdfast_host::RealWorld;
@@ -41,6 +42,7 @@ fn a_client_sees_the_engine() {
             default_owner: (0, 0),
             owner: Some((1000, 1000)),
             mount: Some("/nowhere/Holdfast".into()),
+            connection: Connection { id: 1, lives: false },
         },
         Arc::new(RealWorld::new(runtime.handle().clone())),
         Arc::new(NoServers),

@@ -35,16 +35,16 @@ impl LocalFs for Fileops {
         Fileops::symlink(self, CALLER, parent, name, target)
     }
     fn link(&self, node: NodeId, parent: NodeId, name: &[u8]) -> Op<Attr> {
-        Fileops::link(self, node, parent, name)
+        Fileops::link(self, CALLER, node, parent, name)
     }
     fn unlink(&self, parent: NodeId, name: &[u8]) -> Op<()> {
-        Fileops::unlink(self, parent, name)
+        Fileops::unlink(self, CALLER, parent, name)
     }
     fn rmdir(&self, parent: NodeId, name: &[u8]) -> Op<()> {
-        Fileops::rmdir(self, parent, name)
+        Fileops::rmdir(self, CALLER, parent, name)
     }
     fn rename(&self, from: (NodeId, &[u8]), to: (NodeId, &[u8]), mode: RenameMode) -> Op<()> {
-        Fileops::rename(self, from.0, from.1, to.0, to.1, mode)
+        Fileops::rename(self, CALLER, from.0, from.1, to.0, to.1, mode)
     }
     fn create(&self, parent: NodeId, name: &[u8], mode: u32, open: OpenMode) -> Op<(Attr, Opened)> {
         Fileops::create(self, CALLER, parent, name, mode, open)
@@ -67,7 +67,7 @@ impl LocalFs for Fileops {
     fn read_folder(&self, node: NodeId) -> Op<Vec<(FolderEntry, Attr)>> {
         let handle = self.opendir(node)?;
         let mut found = Vec::new();
-        let read = self.readdirplus(handle, 0, &mut |entry, _position, attr| {
+        let read = self.readdirplus(node, handle, 0, &mut |entry, _position, attr| {
             if entry.name != b"." && entry.name != b".." {
                 found.push((entry.clone(), *attr));
             }
@@ -80,13 +80,13 @@ impl LocalFs for Fileops {
         Fileops::getxattr(self, node, name)
     }
     fn setxattr(&self, node: NodeId, name: &[u8], value: &[u8], mode: XattrMode) -> Op<()> {
-        Fileops::setxattr(self, node, name, value, mode)
+        Fileops::setxattr(self, CALLER, node, name, value, mode)
     }
     fn listxattr(&self, node: NodeId) -> Op<Vec<Vec<u8>>> {
         Fileops::listxattr(self, node)
     }
     fn removexattr(&self, node: NodeId, name: &[u8]) -> Op<()> {
-        Fileops::removexattr(self, node, name)
+        Fileops::removexattr(self, CALLER, node, name)
     }
     async fn provide(&self, need: &Need) -> Op<()> {
         Fileops::provide(self, CALLER, need).await

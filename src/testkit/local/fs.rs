@@ -13,7 +13,7 @@ use crate::snapshot::{Entry, Snapshot};
 pub type Op<T> = Result<T, OpError>;
 
 /// Who all programs of a simulation are.
-pub const CALLER: Caller = Caller { uid: 1000, gid: 1000, pid: 4242 };
+pub const CALLER: Caller = Caller::new(1000, 1000, 4242);
 
 /// The operations of `Fileops`, for one caller. What is not here is `NotHere`; `provide` gets it.
 #[async_trait]

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
-use holdfast_engine::Engine;
-use holdfast_engine::fileops::OpError;
+use holdfast_engine::fileops::{OpError, OpenFiles};
 use holdfast_engine::handle::Handle;
 use holdfast_engine::model::{LocPath, NodeId, Target};
 use holdfast_engine::remote::Connector;
 use holdfast_engine::store::Parts;
 use holdfast_engine::store::memory::MemFiles;
+use holdfast_engine::{Engine, Setting};
 
 use super::plan::Plan;
 use super::plant::{Plant, Planted};
@@ -167,7 +167,13 @@ fn start(
         owner: (1000, 1000),
         background: false,
     };
-    let engine = Engine::on(parts, Some((1000, 1000)), None, "0badcafe".into(), connector.clone());
+    let setting = Setting {
+        owner: Some((1000, 1000)),
+        mount: None,
+        name: "0badcafe".into(),
+        open: OpenFiles::default(),
+    };
+    let engine = Engine::on(parts, setting, connector.clone());
     let engine = engine.map_err(|error| format!("the engine does not start: {error}"))?;
     Ok((life, engine))
 }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use holdfast_engine::model::ItemId;
 use holdfast_engine::remote::Connector;
 use holdfast_engine::store::memory::MemFiles;
-use holdfast_engine::store::persist::{Database, Files, Journal, StoreError, StoreFile};
+use holdfast_engine::store::persist::{Database, Files, Journal, Recovered, Step, StoreError, StoreFile};
 use holdfast_engine::store::rows::{Delta, Happened, Rows};
 
 use super::liar::LyingConnector;
@@ -111,13 +111,13 @@ impl Database for Dropping {
 struct Short(Box<dyn Journal>);
 
 impl Journal for Short {
-    fn append(&mut self, seq: u64, deltas: &[Delta]) -> Result<(), StoreError> {
-        self.0.append(seq, deltas)
+    fn append(&mut self, seq: u64, step: &Step) -> Result<(), StoreError> {
+        self.0.append(seq, step)
     }
-    fn recover(&mut self, seq: u64) -> Result<Vec<(u64, Vec<Delta>)>, StoreError> {
-        let mut records = self.0.recover(seq)?;
-        records.pop();
-        Ok(records)
+    fn recover(&mut self, seq: u64) -> Result<Recovered, StoreError> {
+        let mut recovered = self.0.recover(seq)?;
+        recovered.records.pop();
+        Ok(recovered)
     }
     fn forget(&mut self, seq: u64) -> Result<(), StoreError> {
         self.0.forget(seq)

@@ -1,5 +1,6 @@
 use super::*;
-use crate::model::{Kind, NodeId, Time};
+use crate::model::{Kind, NodeId, RequestId, Time};
+use crate::store::persist::Forget;
 use crate::store::rows::Node;
 
 const BOOT: [u8; 16] = [7; 16];
@@ -8,7 +9,7 @@ fn open(dir: &Path) -> FileJournal {
     FileJournal::open(dir, BOOT).unwrap()
 }
 
-fn delta(id: u64) -> Vec<Delta> {
+fn delta(id: u64) -> Step {
     let node = Node {
         id: NodeId(id),
         kind: Kind::File,
@@ -27,7 +28,11 @@ fn delta(id: u64) -> Vec<Delta> {
         writing: true,
         replaced: None,
     };
-    vec![Delta::Node(node.id, Some(Box::new(node))), Delta::NextId(id)]
+    let note = Note {
+        done: Some(RequestId { mount: 3, number: id }),
+        forget: vec![Forget::Entry(NodeId(id), crate::model::Name::new(b"a").unwrap())],
+    };
+    Step { deltas: vec![Delta::Node(node.id, Some(Box::new(node))), Delta::NextId(id)], note }
 }
 
 fn write(dir: &Path, seqs: std::ops::RangeInclusive<u64>) {
@@ -39,8 +44,10 @@ fn write(dir: &Path, seqs: std::ops::RangeInclusive<u64>) {
 }
 
 fn recovered(dir: &Path, after: u64) -> Vec<u64> {
-    let records = open(dir).recover(after).unwrap();
-    records.into_iter().map(|(seq, deltas)| (deltas == delta(seq)).then_some(seq).unwrap()).collect()
+    let recovered = open(dir).recover(after).unwrap();
+    assert!(recovered.notes.iter().all(|note| *note == delta(note.done.unwrap().number).note));
+    let is_whole = |(seq, deltas)| (deltas == delta(seq).deltas).then_some(seq).unwrap();
+    recovered.records.into_iter().map(is_whole).collect()
 }
 
 fn files(dir: &Path) -> Vec<String> {
@@ -130,7 +137,7 @@ fn another_boot_counts_for_nothing() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 1..=3);
     let mut journal = FileJournal::open(dir.path(), [8; 16]).unwrap();
-    assert!(journal.recover(0).unwrap().is_empty());
+    assert_eq!(journal.recover(0).unwrap(), Recovered::default());
     assert!(files(dir.path()).is_empty());
     journal.append(2, &delta(2)).unwrap();
     drop(journal);
@@ -156,7 +163,7 @@ fn turns_over_and_forgets() {
     assert!(left[0] <= 21, "only what is wholly committed goes");
     assert_eq!(recovered(dir.path(), 20), (21..=40).collect::<Vec<_>>());
     journal.forget(40).unwrap();
-    assert_eq!(files(dir.path()).len(), 1);
+    assert_eq!(files(dir.path()).len(), KEPT_SEGMENTS);
     journal.append(41, &delta(41)).unwrap();
     drop(journal);
     assert_eq!(recovered(dir.path(), 40), [41]);
@@ -165,16 +172,49 @@ fn turns_over_and_forgets() {
 #[test]
 fn recovered_segments_are_forgotten_too() {
     let dir = tempfile::tempdir().unwrap();
+    (1..=4).for_each(|seq| write(dir.path(), seq..=seq));
+    let mut journal = open(dir.path());
+    journal.recover(0).unwrap();
+    journal.forget(1).unwrap();
+    assert_eq!(files(dir.path()).len(), 3);
+    journal.forget(4).unwrap();
+    assert_eq!(files(dir.path()).len(), KEPT_SEGMENTS);
+    journal.append(5, &delta(5)).unwrap();
+    drop(journal);
+    assert_eq!(recovered(dir.path(), 4), [5]);
+}
+
+#[test]
+fn notes_outlive_the_commit() {
+    let dir = tempfile::tempdir().unwrap();
     write(dir.path(), 1..=3);
     let mut journal = open(dir.path());
     journal.recover(0).unwrap();
-    journal.forget(2).unwrap();
-    assert_eq!(files(dir.path()).len(), 1);
     journal.forget(3).unwrap();
-    assert!(files(dir.path()).is_empty());
-    journal.append(4, &delta(4)).unwrap();
     drop(journal);
-    assert_eq!(recovered(dir.path(), 3), [4]);
+    let Recovered { records, notes } = open(dir.path()).recover(3).unwrap();
+    assert!(records.is_empty());
+    assert_eq!(notes, [1, 2, 3].map(|seq| delta(seq).note));
+}
+
+#[test]
+fn records_of_the_first_format_are_read() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 1..=1);
+    let path = only_segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap()[..HEADER_BYTES].to_vec();
+    bytes[8..12].copy_from_slice(&WITHOUT_NOTES.to_le_bytes());
+    let check = check_of(&[&bytes[..28]]);
+    bytes[28..].copy_from_slice(&check);
+    let payload = postcard::to_allocvec(&delta(1).deltas).unwrap();
+    bytes.extend((payload.len() as u32).to_le_bytes());
+    bytes.extend(1u64.to_le_bytes());
+    let check = check_of(&[&bytes[HEADER_BYTES..], &payload]);
+    bytes.extend(check.iter().chain(&payload));
+    fs::write(&path, bytes).unwrap();
+    let Recovered { records, notes } = open(dir.path()).recover(0).unwrap();
+    assert_eq!(records, [(1, delta(1).deltas)]);
+    assert_eq!(notes, [Note::default()]);
 }
 
 #[test]
@@ -237,11 +277,11 @@ fn a_newer_format_of_this_boot_is_refused() {
     write(dir.path(), 1..=1);
     let path = only_segment(dir.path());
     let mut bytes = fs::read(&path).unwrap();
-    bytes[8] = 2;
+    bytes[8] = FORMAT as u8 + 1;
     let check = check_of(&[&bytes[..28]]);
     bytes[28..36].copy_from_slice(&check);
     fs::write(&path, bytes).unwrap();
-    assert!(matches!(open(dir.path()).recover(0), Err(StoreError::TooNew { found: 2, known: 1, .. })));
+    assert!(matches!(open(dir.path()).recover(0), Err(StoreError::TooNew { found: 3, known: 2, .. })));
     assert!(path.exists());
 }
 

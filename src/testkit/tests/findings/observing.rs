@@ -251,10 +251,7 @@ fn names_of_one_file_are_no_conflict_with_ourselves() {
     let (a, b) = (place.node("nas/a"), place.node("nas/b"));
     place.offline();
     let mode = SetAttr { mode: Some(0o600), ..SetAttr::default() };
-    place
-        .fs()
-        .setattr(holdfast_engine::fileops::Caller { uid: 1000, gid: 1000, pid: 1 }, a, None, &mode)
-        .unwrap();
+    place.fs().setattr(holdfast_engine::fileops::Caller::new(1000, 1000, 1), a, None, &mode).unwrap();
     let _ = b;
     place.save("nas/b", "MINE!!");
     place.online();

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdfast_engine::Engine;
-use holdfast_engine::fileops::{Attr, Caller, Fileops, Op, OpError, OpenMode, Opened, RenameMode};
+use holdfast_engine::fileops::{Attr, Caller, Fileops, Op, OpError, OpenFiles, OpenMode, Opened, RenameMode};
 use holdfast_engine::handle::Handle;
 use holdfast_engine::model::{
     Choice, ConflictKind, FileHandle, LocPath, NodeId, ResolveReport, Selection, SyncOutcome, Target,
@@ -12,9 +11,10 @@ use holdfast_engine::model::{
 use holdfast_engine::store::Parts;
 use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::world::World;
+use holdfast_engine::{Engine, Setting};
 use holdfast_testkit::{FakeConnector, FakeServer, Life, Profile, SimDisk, SimWorld};
 
-pub const PROGRAM: Caller = Caller { uid: 1000, gid: 1000, pid: 1 };
+pub const PROGRAM: Caller = Caller::new(1000, 1000, 1);
 
 pub struct Place {
     pub world: SimWorld,
@@ -43,7 +43,13 @@ fn start(world: &SimWorld, server: &FakeServer, disk: &SimDisk<Arc<MemFiles>>) -
         background: false,
     };
     let connector = Arc::new(FakeConnector::new().with(server));
-    let engine = Engine::on(parts, Some((1000, 1000)), None, "abcdef01".into(), connector).unwrap();
+    let setting = Setting {
+        owner: Some((1000, 1000)),
+        mount: None,
+        name: "abcdef01".into(),
+        open: OpenFiles::default(),
+    };
+    let engine = Engine::on(parts, setting, connector).unwrap();
     (life, engine)
 }
 
@@ -193,17 +199,17 @@ impl Place {
             (self.node(folder), name.as_bytes().to_vec())
         };
         let ((from, old), (to, new)) = (cut(from), cut(to));
-        self.op(|fs| fs.rename(from, &old, to, &new, RenameMode::Replace)).unwrap();
+        self.op(|fs| fs.rename(PROGRAM, from, &old, to, &new, RenameMode::Replace)).unwrap();
     }
 
     pub fn unlink(&self, folder: &str, name: &str) {
         let folder = self.node(folder);
-        self.op(|fs| fs.unlink(folder, name.as_bytes())).unwrap();
+        self.op(|fs| fs.unlink(PROGRAM, folder, name.as_bytes())).unwrap();
     }
 
     pub fn rmdir(&self, folder: &str, name: &str) {
         let folder = self.node(folder);
-        self.op(|fs| fs.rmdir(folder, name.as_bytes())).unwrap();
+        self.op(|fs| fs.rmdir(PROGRAM, folder, name.as_bytes())).unwrap();
     }
 
     pub fn there(&self, path: &str) -> Option<String> {

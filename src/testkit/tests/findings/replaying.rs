@@ -3,7 +3,7 @@
 use holdfast_engine::fileops::XattrMode;
 use holdfast_engine::model::{Choice, ConflictKind};
 
-use super::place::{Place, writing};
+use super::place::{PROGRAM, Place, writing};
 use holdfast_testkit::Profile;
 use holdfast_testkit::server::Window;
 
@@ -100,7 +100,7 @@ fn an_attribute_whose_sending_was_cut_off_is_sent_again() {
     assert_eq!(place.read("nas/f"), "one");
     let node = place.node("nas/f");
     place.server.faults(|faults| faults.breaks = 1000);
-    place.op(|fs| fs.setxattr(node, b"user.note", b"mine", XattrMode::Any)).unwrap();
+    place.op(|fs| fs.setxattr(PROGRAM, node, b"user.note", b"mine", XattrMode::Any)).unwrap();
     place.wait(5);
     place.server.faults(|faults| faults.breaks = 0);
     place.online();
@@ -164,7 +164,7 @@ fn names_made_together_are_one_file_there() {
     place.put("nas", "b", "one file");
     let (root, node) = (place.node("nas"), place.node("nas/b"));
     for name in [&b"a"[..], b"c"] {
-        place.op(|fs| fs.link(node, root, name)).expect("it can have another name");
+        place.op(|fs| fs.link(PROGRAM, node, root, name)).expect("it can have another name");
     }
     place.online();
     place.at_rest();

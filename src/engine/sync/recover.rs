@@ -39,6 +39,8 @@ impl Worker {
             let sending = |id: &ItemId| Some((*id, tree.item(*id)?.sending.as_deref()?.clone()));
             live.attention.iter().filter_map(sending).collect()
         };
+        // In the root also lie what the attempts to find out what the server can do have left.
+        self.clear_leftovers(&LocPath::default(), true).await?;
         let mut folders = std::collections::BTreeSet::new();
         // Folders before what lies in them, so that paths can be followed.
         open.sort_by_key(|(id, _)| self.target(*id).map(|p| p.as_bytes().len()));

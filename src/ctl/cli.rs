@@ -44,6 +44,9 @@ pub enum Command {
         /// Mount options, as `mount -o` takes them
         #[arg(short = 'o', value_name = "OPTION,…", value_delimiter = ',')]
         options: Vec<String>,
+        /// Take over from the engine that serves now, after an upgrade: programs wait a moment and go on
+        #[arg(long)]
+        replace: bool,
     },
     /// Add, list, remove and set up locations
     Location {

@@ -24,7 +24,7 @@ pub fn run(cli: Cli) -> Ended {
     match cli.command {
         Command::Completions { shell } => generate::completions(shell),
         Command::Man { dir } => generate::man(dir.as_deref()),
-        Command::Serve { mount, options } => serve::serve(paths()?, mount, options, out),
+        Command::Serve { mount, options, replace } => serve::serve(paths()?, mount, options, replace, out),
         command => async_io::block_on(async {
             let engine = Client::connect(&paths()?.socket()).await?;
             ask(&engine, command, out).await

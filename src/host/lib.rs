@@ -13,6 +13,7 @@ mod boot;
 mod clash;
 mod connector;
 mod hidden;
+mod keeper;
 mod log;
 mod mount;
 mod network;

@@ -15,6 +15,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::boot::boot_id;
 use crate::clash::Places;
 use crate::connector::connector;
+use crate::keeper::{self, Mounting};
 use crate::mount::prepared;
 use crate::{Paths, PathsError, RealWorld};
 
@@ -28,6 +29,8 @@ pub struct ServeOptions {
     pub mount_options: Vec<String>,
     /// Whether the session bus is tried too.
     pub session_bus: bool,
+    /// An engine that serves the store now is asked to make way; its mount goes on with this one.
+    pub replace: bool,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +79,9 @@ impl Service {
             Places { mount: Some(dir.clone()), store: crate::follow(&options.paths.store, Some(&dir)) };
 
         options.paths.make_runtime()?;
+        let keeper = keeper::place(&options.paths);
+        let mount_options = MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&dir) };
+        let kept = keeper::find(&keeper, &mount_options, options.replace);
         // First, because it locks the store: a second engine goes no further.
         let engine = Engine::start(
             Options {
@@ -84,14 +90,16 @@ impl Service {
                 owner: owner(),
                 default_owner: ids(),
                 mount: Some(dir.clone()),
+                connection: keeper::connection(kept.as_ref()),
             },
             Arc::new(RealWorld::new(runtime.handle().clone())),
             connector(places.clone(), &options.paths.runtime),
         )
         .map_err(|error| HostError::Store { path: options.paths.store.clone(), error })?;
         let mut service =
-            Service { handle: engine.handle, mount: None, mount_dir: dir, server: None, runtime };
-        if let Err(error) = service.serve(engine.fileops, &options, &places) {
+            Service { handle: engine.handle.clone(), mount: None, mount_dir: dir, server: None, runtime };
+        let mounting = Mounting { options: mount_options, keeper, kept };
+        if let Err(error) = service.serve(engine, mounting, &options, &places) {
             // What the engine has recovered is committed; the first error is the one to tell.
             if let Err(second) = service.stop() {
                 tracing::error!(error = %second, "could not stop cleanly");
@@ -103,7 +111,8 @@ impl Service {
 
     fn serve(
         &mut self,
-        fileops: holdfast_engine::fileops::Fileops,
+        engine: Engine,
+        mounting: Mounting,
         options: &ServeOptions,
         places: &Places,
     ) -> Result<(), HostError> {
@@ -114,10 +123,7 @@ impl Service {
             }
         }
         self.runtime.block_on(async { crate::network::watch(&self.handle) });
-        self.mount = Some(Mount::start(
-            fileops,
-            MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&self.mount_dir) },
-        )?);
+        self.mount = Some(mounting.mount(engine)?);
         self.server = Some(Server::start(
             Arc::new(self.handle.clone()),
             &ServerOptions { socket: options.paths.socket(), session_bus: options.session_bus },
@@ -127,6 +133,19 @@ impl Service {
 
     pub fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// Makes way for another engine, with which the mount goes on once this process has ended.
+    pub fn leave(self) -> Result<(), HostError> {
+        if let Some(server) = self.server {
+            server.stop();
+        }
+        let committed = self.runtime.block_on(self.handle.shut_down());
+        if let Some(mount) = self.mount {
+            mount.leave();
+        }
+        self.runtime.shutdown_timeout(std::time::Duration::from_secs(5));
+        Ok(committed?)
     }
 
     pub fn mount_dir(&self) -> &Path {
@@ -159,24 +178,45 @@ pub fn serve_until_signal(options: ServeOptions, ready: impl FnOnce(&Path)) -> R
     let service = Service::start_on(runtime, options)?;
     ready(service.mount_dir());
     let ended = service.mount.as_ref().map(Mount::ended);
-    let unmounted = service.runtime.block_on(async {
-        let ended = async {
-            match ended {
-                Some(ended) => drop(ended.recv().await),
-                None => std::future::pending().await,
-            }
-        };
+    let make_way = service.mount.as_ref().and_then(Mount::make_way);
+    let end = service.runtime.block_on(async {
         tokio::select! {
-            _ = term.recv() => false,
-            _ = int.recv() => false,
-            () = ended => true,
+            _ = term.recv() => End::Asked,
+            _ = int.recv() => End::Asked,
+            () = closed(ended) => End::Unmounted,
+            () = told(make_way) => End::Replaced,
         }
     });
     let dir = service.mount_dir().to_owned();
-    service.stop()?;
-    match unmounted {
-        true => Err(HostError::Unmounted(dir)),
-        false => Ok(()),
+    match end {
+        End::Asked => service.stop(),
+        End::Replaced => service.leave(),
+        End::Unmounted => {
+            service.stop()?;
+            Err(HostError::Unmounted(dir))
+        }
+    }
+}
+
+enum End {
+    Asked,
+    /// Another engine takes over.
+    Replaced,
+    /// By somebody else.
+    Unmounted,
+}
+
+async fn closed(channel: Option<async_channel::Receiver<()>>) {
+    match channel {
+        Some(channel) => drop(channel.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+async fn told(channel: Option<async_channel::Receiver<()>>) {
+    match channel {
+        Some(channel) if channel.recv().await.is_ok() => {}
+        _ => std::future::pending().await,
     }
 }
 

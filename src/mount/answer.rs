@@ -86,15 +86,16 @@ pub(crate) fn created(reply: ReplyCreate, outcome: Outcome<(Attr, Opened)>) {
     }
 }
 
+/// Closing asks nothing: each write has reached the engine already. A close that asked would wait where
+/// the engine is gone, and with it whoever is about to start the next one.
 fn open_flags(opened: &Opened) -> FopenFlags {
     match opened.keep_cache {
-        true => FopenFlags::FOPEN_KEEP_CACHE,
-        false => FopenFlags::empty(),
+        true => FopenFlags::FOPEN_NOFLUSH | FopenFlags::FOPEN_KEEP_CACHE,
+        false => FopenFlags::FOPEN_NOFLUSH,
     }
 }
 
-/// A folder's entries may stay in the kernel: each change of it is told.
-/// The folder's handle, and whether the kernel may keep its listing.
+/// The folder's handle, and whether the kernel may keep its listing: each change of it is told then.
 pub(crate) fn opened_folder(reply: ReplyOpen, outcome: Outcome<(holdfast_engine::model::FileHandle, bool)>) {
     let kept = FopenFlags::FOPEN_CACHE_DIR | FopenFlags::FOPEN_KEEP_CACHE;
     match outcome {

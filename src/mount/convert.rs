@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use fuser::{Errno, FileAttr, FileType, INodeNo, OpenAccMode, OpenFlags, RenameFlags, Request, TimeOrNow};
 use holdfast_engine::fileops::{Allocate, Attr, Caller, OpError, OpenMode, RenameMode, SetTime};
-use holdfast_engine::model::{Kind, NodeId, Time};
+use holdfast_engine::model::{Kind, NodeId, RequestId, Time};
 
 /// What `stat` names as the best size for reading and writing.
 const BLOCK_BYTES: u32 = 4096;
@@ -13,8 +13,19 @@ pub(crate) fn errno(error: &OpError) -> Errno {
     Errno::from_i32(error.errno())
 }
 
-pub(crate) fn caller(request: &Request) -> Caller {
-    Caller { uid: request.uid(), gid: request.gid(), pid: request.pid() }
+/// The bit of a request's number that says that it is sent again.
+const AGAIN: u64 = 1 << 63;
+
+/// `mount` is the connection's number.
+pub(crate) fn caller(mount: u64, request: &Request) -> Caller {
+    let number = request.unique().0;
+    Caller {
+        uid: request.uid(),
+        gid: request.gid(),
+        pid: request.pid(),
+        request: Some(RequestId { mount, number: number & !AGAIN }),
+        again: number & AGAIN != 0,
+    }
 }
 
 pub(crate) fn node(number: INodeNo) -> NodeId {

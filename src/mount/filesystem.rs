@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::SystemTime;
 
 use fuser::*;
@@ -12,7 +13,7 @@ use holdfast_engine::model;
 use rustix::fs::OFlags;
 
 use crate::answer;
-use crate::convert::{self, caller, node, open_mode, set_time};
+use crate::convert::{self, node, open_mode, set_time};
 use crate::server::{Server, guarded_quietly};
 
 /// The largest request; the kernel's own limit is the same.
@@ -46,6 +47,7 @@ pub fn agree(config: &mut KernelConfig) {
 
 impl Filesystem for Server {
     fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        self.resends.store(config.capabilities().contains(InitFlags::FUSE_HAS_RESEND), Relaxed);
         agree(config);
         Ok(())
     }
@@ -53,7 +55,7 @@ impl Filesystem for Server {
     fn lookup(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
         let (parent, name) = (node(parent), name.as_bytes().to_vec());
         self.serve(
-            caller(request),
+            self.caller(request),
             reply,
             move |fileops, _| match fileops.lookup(parent, &name) {
                 Ok(attr) => Ok(Some(attr)),
@@ -69,7 +71,12 @@ impl Filesystem for Server {
     }
 
     fn getattr(&self, request: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        self.serve(caller(request), reply, move |fileops, _| fileops.getattr(node(number)), answer::attr);
+        self.serve(
+            self.caller(request),
+            reply,
+            move |fileops, _| fileops.getattr(node(number)),
+            answer::attr,
+        );
     }
 
     fn setattr(
@@ -90,7 +97,7 @@ impl Filesystem for Server {
         _: Option<BsdFileFlags>,
         reply: ReplyAttr,
     ) {
-        let caller = caller(request);
+        let caller = self.caller(request);
         let handle = handle.map(open_file);
         let set = SetAttr {
             mode: mode.map(|m| m & 0o7777),
@@ -109,7 +116,12 @@ impl Filesystem for Server {
     }
 
     fn readlink(&self, request: &Request, number: INodeNo, reply: ReplyData) {
-        self.serve(caller(request), reply, move |fileops, _| fileops.readlink(node(number)), answer::bytes);
+        self.serve(
+            self.caller(request),
+            reply,
+            move |fileops, _| fileops.readlink(node(number)),
+            answer::bytes,
+        );
     }
 
     fn mknod(
@@ -122,7 +134,7 @@ impl Filesystem for Server {
         rdev: u32,
         reply: ReplyEntry,
     ) {
-        let (caller, name) = (caller(request), name.as_bytes().to_vec());
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         self.serve(
             caller,
             reply,
@@ -132,7 +144,7 @@ impl Filesystem for Server {
     }
 
     fn mkdir(&self, request: &Request, parent: INodeNo, name: &OsStr, mode: u32, _: u32, reply: ReplyEntry) {
-        let (caller, name) = (caller(request), name.as_bytes().to_vec());
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         self.serve(
             caller,
             reply,
@@ -142,7 +154,7 @@ impl Filesystem for Server {
     }
 
     fn symlink(&self, request: &Request, parent: INodeNo, name: &OsStr, target: &Path, reply: ReplyEntry) {
-        let (caller, name) = (caller(request), name.as_bytes().to_vec());
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         let target = target.as_os_str().as_bytes().to_vec();
         self.serve(
             caller,
@@ -153,31 +165,31 @@ impl Filesystem for Server {
     }
 
     fn link(&self, request: &Request, number: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        let name = name.as_bytes().to_vec();
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         self.serve(
-            caller(request),
+            caller,
             reply,
-            move |fileops, _| fileops.link(node(number), node(parent), &name),
+            move |fileops, _| fileops.link(caller, node(number), node(parent), &name),
             answer::entry,
         );
     }
 
     fn unlink(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = name.as_bytes().to_vec();
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         self.serve(
-            caller(request),
+            caller,
             reply,
-            move |fileops, _| fileops.unlink(node(parent), &name),
+            move |fileops, _| fileops.unlink(caller, node(parent), &name),
             answer::empty,
         );
     }
 
     fn rmdir(&self, request: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        let name = name.as_bytes().to_vec();
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         self.serve(
-            caller(request),
+            caller,
             reply,
-            move |fileops, _| fileops.rmdir(node(parent), &name),
+            move |fileops, _| fileops.rmdir(caller, node(parent), &name),
             answer::empty,
         );
     }
@@ -192,13 +204,14 @@ impl Filesystem for Server {
         flags: RenameFlags,
         reply: ReplyEmpty,
     ) {
+        let caller = self.caller(request);
         let (name, new_name) = (name.as_bytes().to_vec(), new_name.as_bytes().to_vec());
         self.serve(
-            caller(request),
+            caller,
             reply,
             move |fileops, _| {
                 let mode = convert::rename_mode(flags)?;
-                fileops.rename(node(parent), &name, node(new_parent), &new_name, mode)
+                fileops.rename(caller, node(parent), &name, node(new_parent), &new_name, mode)
             },
             answer::empty,
         );
@@ -214,7 +227,7 @@ impl Filesystem for Server {
         flags: i32,
         reply: ReplyCreate,
     ) {
-        let (caller, name) = (caller(request), name.as_bytes().to_vec());
+        let (caller, name) = (self.caller(request), name.as_bytes().to_vec());
         let open = open_mode(OpenFlags(flags));
         let exclusive = convert::has(flags, OFlags::EXCL);
         self.serve(
@@ -230,7 +243,7 @@ impl Filesystem for Server {
     }
 
     fn open(&self, request: &Request, number: INodeNo, flags: OpenFlags, reply: ReplyOpen) {
-        let (caller, mode) = (caller(request), open_mode(flags));
+        let (caller, mode) = (self.caller(request), open_mode(flags));
         self.serve(caller, reply, move |fileops, _| fileops.open(caller, node(number), mode), answer::opened);
     }
 
@@ -245,7 +258,7 @@ impl Filesystem for Server {
         _: Option<LockOwner>,
         reply: ReplyData,
     ) {
-        self.read_content(caller(request), node(number), open_file(handle), offset, size, reply);
+        self.read_content(self.caller(request), node(number), open_file(handle), offset, size, reply);
     }
 
     fn write(
@@ -262,11 +275,11 @@ impl Filesystem for Server {
     ) {
         let kill_suid = flags.contains(WriteFlags::FUSE_WRITE_KILL_SUIDGID);
         let at = (node(number), open_file(handle), offset);
-        self.write_content(caller(request), at, data, kill_suid, reply);
+        self.write_content(self.caller(request), at, data, kill_suid, reply);
     }
 
     fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        // Each write has reached the engine already; the kernel asks once and never again.
+        // Only kernels ask that do not know the flag which says that nobody need; and once.
         reply.error(Errno::ENOSYS);
     }
 
@@ -307,7 +320,7 @@ impl Filesystem for Server {
         reply: ReplyEmpty,
     ) {
         let at = (node(number), open_file(handle), offset);
-        self.allocate_content(caller(request), at, length, mode, reply);
+        self.allocate_content(self.caller(request), at, length, mode, reply);
     }
 
     fn lseek(
@@ -319,12 +332,12 @@ impl Filesystem for Server {
         whence: i32,
         reply: ReplyLseek,
     ) {
-        self.seek_content(caller(request), node(number), open_file(handle), offset, whence, reply);
+        self.seek_content(self.caller(request), node(number), open_file(handle), offset, whence, reply);
     }
 
     fn opendir(&self, request: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
         self.serve(
-            caller(request),
+            self.caller(request),
             reply,
             move |fileops, _| Ok((fileops.opendir(node(number))?, is_lasting(node(number)))),
             answer::opened_folder,
@@ -334,23 +347,23 @@ impl Filesystem for Server {
     fn readdir(
         &self,
         request: &Request,
-        _: INodeNo,
+        number: INodeNo,
         handle: FileHandle,
         position: u64,
         reply: ReplyDirectory,
     ) {
-        self.list(caller(request), open_file(handle), position, reply);
+        self.list(self.caller(request), (node(number), open_file(handle)), position, reply);
     }
 
     fn readdirplus(
         &self,
         request: &Request,
-        _: INodeNo,
+        number: INodeNo,
         handle: FileHandle,
         position: u64,
         reply: ReplyDirectoryPlus,
     ) {
-        self.list_plus(caller(request), open_file(handle), position, reply);
+        self.list_plus(self.caller(request), (node(number), open_file(handle)), position, reply);
     }
 
     fn releasedir(&self, _: &Request, _: INodeNo, handle: FileHandle, _: OpenFlags, reply: ReplyEmpty) {
@@ -359,15 +372,15 @@ impl Filesystem for Server {
     }
 
     fn statfs(&self, request: &Request, _: INodeNo, reply: ReplyStatfs) {
-        self.serve(caller(request), reply, |fileops, _| fileops.statfs(), answer::statfs);
+        self.serve(self.caller(request), reply, |fileops, _| fileops.statfs(), answer::statfs);
     }
 
     fn getxattr(&self, request: &Request, number: INodeNo, name: &OsStr, room: u32, reply: ReplyXattr) {
-        self.get_attribute(caller(request), node(number), name.as_bytes(), room, reply);
+        self.get_attribute(self.caller(request), node(number), name.as_bytes(), room, reply);
     }
 
     fn listxattr(&self, request: &Request, number: INodeNo, room: u32, reply: ReplyXattr) {
-        self.list_attributes(caller(request), node(number), room, reply);
+        self.list_attributes(self.caller(request), node(number), room, reply);
     }
 
     fn setxattr(
@@ -380,11 +393,11 @@ impl Filesystem for Server {
         _: u32,
         reply: ReplyEmpty,
     ) {
-        self.set_attribute(caller(request), node(number), name.as_bytes(), value, flags, reply);
+        self.set_attribute(self.caller(request), node(number), name.as_bytes(), value, flags, reply);
     }
 
     fn removexattr(&self, request: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
-        self.remove_attribute(caller(request), node(number), name.as_bytes(), reply);
+        self.remove_attribute(self.caller(request), node(number), name.as_bytes(), reply);
     }
 
     // What the kernel does better by itself: ENOSYS makes it do so and never ask again.

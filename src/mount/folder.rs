@@ -6,20 +6,23 @@ use std::os::unix::ffi::OsStrExt;
 
 use fuser::{INodeNo, ReplyDirectory, ReplyDirectoryPlus};
 use holdfast_engine::fileops::{Caller, OpError};
-use holdfast_engine::model::FileHandle;
+use holdfast_engine::model::{FileHandle, NodeId};
 
 use crate::answer::{self, GENERATION};
 use crate::convert::{file_attr, file_type};
 use crate::server::Server;
 
+/// A folder and how it is open.
+type Open = (NodeId, FileHandle);
+
 impl Server {
-    pub fn list(&self, caller: Caller, handle: FileHandle, position: u64, reply: ReplyDirectory) {
+    pub fn list(&self, caller: Caller, (node, handle): Open, position: u64, reply: ReplyDirectory) {
         self.serve(
             caller,
             reply,
             move |fileops, reply: &mut ReplyDirectory| {
                 let mut taken = 0;
-                let result = fileops.readdir(handle, position, &mut |entry, next| {
+                let result = fileops.readdir(node, handle, position, &mut |entry, next| {
                     let name = OsStr::from_bytes(&entry.name);
                     let fits = !reply.add(INodeNo(entry.node.0), next, file_type(entry.kind), name);
                     taken += u32::from(fits);
@@ -31,13 +34,13 @@ impl Server {
         );
     }
 
-    pub fn list_plus(&self, caller: Caller, handle: FileHandle, position: u64, reply: ReplyDirectoryPlus) {
+    pub fn list_plus(&self, caller: Caller, (node, handle): Open, position: u64, reply: ReplyDirectoryPlus) {
         self.serve(
             caller,
             reply,
             move |fileops, reply: &mut ReplyDirectoryPlus| {
                 let mut taken = 0;
-                let result = fileops.readdirplus(handle, position, &mut |entry, next, attr| {
+                let result = fileops.readdirplus(node, handle, position, &mut |entry, next, attr| {
                     let life = answer::life(attr);
                     let (number, attr) = (INodeNo(entry.node.0), file_attr(attr));
                     let name = OsStr::from_bytes(&entry.name);

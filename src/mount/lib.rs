@@ -26,13 +26,14 @@
 //! # fn show(engine: holdfast_engine::Engine) -> Result<(), holdfast_mount::MountError> {
 //! use holdfast_mount::{Mount, MountOptions};
 //!
-//! let mount = Mount::start(engine.fileops.clone(), MountOptions::at("/home/u/Holdfast"))?;
+//! let mount = Mount::start(engine.fileops.clone(), &MountOptions::at("/home/u/Holdfast"))?;
 //! // ... programs work in /home/u/Holdfast ...
 //! mount.unmount();
 //! # Ok(())
 //! # }
 //! ```
 
+mod adopt;
 mod answer;
 mod buffer;
 mod content;
@@ -41,6 +42,7 @@ mod error;
 mod filesystem;
 mod folder;
 mod invalidate;
+mod keeper;
 mod mount;
 mod mountinfo;
 mod options;
@@ -53,6 +55,7 @@ mod workers;
 mod xattr;
 
 pub use error::MountError;
+pub use keeper::{Found, KeeperPlace, Kept, keeper_main};
 // For the bare file system of the bench, which is to differ in nothing else.
 #[doc(hidden)]
 pub use filesystem::agree;

@@ -86,6 +86,17 @@ pub(crate) fn detach(directory: &Path) -> Result<(), String> {
     }
 }
 
+/// Unmounts, as an ordinary user by name only. Where a program is in it, it may stay for now.
+pub(crate) fn unmount(directory: &Path) {
+    let unmounted = match rustix::mount::unmount(directory, UnmountFlags::NOFOLLOW) {
+        Err(Errno::PERM) => fusermount(directory),
+        result => result.map_err(|error| error.to_string()),
+    };
+    if let Err(cause) = unmounted {
+        tracing::debug!(?directory, cause, "not unmounted yet");
+    }
+}
+
 fn fusermount(directory: &Path) -> Result<(), String> {
     let output = Command::new("fusermount3")
         .args(["-u", "-z", "--"])

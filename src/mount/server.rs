@@ -3,11 +3,13 @@
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
+use fuser::Request;
 use holdfast_engine::fileops::{Caller, Fileops, Need, OpError};
 
 use crate::answer::Outcome;
-use crate::convert::errno;
+use crate::convert::{self, errno};
 use crate::waits::{Retry, Waits};
 use crate::workers::Workers;
 
@@ -18,22 +20,35 @@ pub(crate) struct Server {
     pub fileops: Fileops,
     waits: Arc<Waits>,
     syncs: Workers,
+    /// The connection's number.
+    connection: u64,
+    /// Whether the kernel can send requests again.
+    pub resends: Arc<AtomicBool>,
     /// Dropped with the server: the session is over.
     _alive: async_channel::Sender<()>,
 }
 
 impl Server {
     /// Also what tells that its session is over: the receiver is closed then.
-    pub fn new(fileops: Fileops) -> io::Result<(Server, Arc<Waits>, async_channel::Receiver<()>)> {
+    pub fn new(
+        fileops: Fileops,
+        connection: u64,
+    ) -> io::Result<(Server, Arc<Waits>, async_channel::Receiver<()>)> {
         let waits = Arc::new(Waits::new(fileops.clone())?);
         let (alive, over) = async_channel::bounded(1);
         let server = Server {
             fileops,
             waits: waits.clone(),
             syncs: Workers::new("mount-sync", MOST_SYNCS),
+            connection,
+            resends: Arc::default(),
             _alive: alive,
         };
         Ok((server, waits, over))
+    }
+
+    pub fn caller(&self, request: &Request) -> Caller {
+        convert::caller(self.connection, request)
     }
 
     /// One operation and its reply. What is here is answered at once; where something is not, the

@@ -54,7 +54,7 @@ impl Server {
         self.serve(
             caller,
             reply,
-            move |fileops, _| fileops.setxattr(node, &name, &value, mode),
+            move |fileops, _| fileops.setxattr(caller, node, &name, &value, mode),
             answer::empty,
         );
     }
@@ -64,7 +64,7 @@ impl Server {
             return reply.error(errno);
         }
         let name = name.to_vec();
-        self.serve(caller, reply, move |fileops, _| fileops.removexattr(node, &name), answer::empty);
+        self.serve(caller, reply, move |fileops, _| fileops.removexattr(caller, node, &name), answer::empty);
     }
 }
 

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
+mod keeper;
 mod known;
 mod ran;
 pub mod saving;
@@ -12,6 +13,7 @@ mod tree;
 
 use std::time::{Duration, Instant};
 
+pub use keeper::kernel_sends_again;
 pub use known::{known, tries_known};
 pub use ran::Ran;
 pub use session::{Session, has_program, is_root, skip};

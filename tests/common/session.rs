@@ -24,7 +24,7 @@ pub struct Session {
     folder: Option<TempDir>,
     base: PathBuf,
     ctl: PathBuf,
-    child: Option<Child>,
+    pub(super) child: Option<Child>,
     /// The address by which the server's folder is reached, and how exactly that keeps times.
     pub reached: (String, Times),
     /// Kept whole on failure, for whoever looks.
@@ -182,6 +182,11 @@ impl Session {
     /// Starts the engine; when it returns the mount can be used.
     #[track_caller]
     pub fn serve(&mut self) {
+        self.serve_with(&[]);
+    }
+
+    #[track_caller]
+    pub(super) fn serve_with(&mut self, arguments: &[&str]) {
         assert!(self.child.is_none(), "it runs already");
         let log = OpenOptions::new()
             .create(true)
@@ -189,7 +194,7 @@ impl Session {
             .open(self.base.join("serve.log"))
             .expect("a log file");
         let mut command = self.serve_command();
-        command.stdout(Stdio::piped()).stderr(log);
+        command.args(arguments).stdout(Stdio::piped()).stderr(log);
         dies_with_us(&mut command);
         let mut child = command.spawn().expect("holdfastctl can be started");
         let stdout = child.stdout.take().expect("it is piped");

@@ -20,3 +20,4 @@ mod link;
 mod main_job;
 mod saving;
 mod sftp;
+mod takeover;

@@ -10,13 +10,14 @@ use serde_json::json;
 use crate::exit::{Ended, Exit, Failure};
 use crate::out::Out;
 
-pub fn serve(paths: Paths, mount: Option<PathBuf>, options: Vec<String>, out: Out) -> Ended {
+pub fn serve(paths: Paths, mount: Option<PathBuf>, options: Vec<String>, replace: bool, out: Out) -> Ended {
     init_log();
     let options = ServeOptions {
         paths,
         mount,
         mount_options: options.into_iter().filter(|option| !option.is_empty()).collect(),
         session_bus: true,
+        replace,
     };
     // Whoever started us need not read on: a closed standard output ends nothing.
     serve_until_signal(options, |dir| {

@@ -12,7 +12,7 @@ use crate::served::{Served, options};
 fn what_is_served_already_is_left_alone() {
     let Some(first) = Served::start() else { return };
     let Some(second) = Served::start() else { return };
-    let error = Mount::start(second.fileops(), options(first.place())).err();
+    let error = Mount::start(second.fileops(), &options(first.place())).err();
     assert!(matches!(error, Some(MountError::Served(_))), "{error:?}");
     assert!(std::fs::read_dir(first.place()).is_ok());
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use holdfast_engine::fileops::Fileops;
+use holdfast_engine::fileops::{Connection, Fileops};
 use holdfast_engine::world::World;
 use holdfast_engine::{Engine, Options};
 use holdfast_mount::{Mount, MountOptions};
@@ -33,7 +33,7 @@ impl Served {
         open_to_all(folder.path());
         let place = folder.path().join("mount");
         let engine = engine(folder.path(), &place);
-        let mount = Mount::start(engine.fileops.clone(), options(&place)).unwrap();
+        let mount = Mount::start(engine.fileops.clone(), &options(&place)).unwrap();
         Some(Served { mount: Some(mount), engine, place, _folder: folder })
     }
 
@@ -54,7 +54,7 @@ impl Served {
     }
 
     pub fn mount_again(&mut self) {
-        self.mount = Some(Mount::start(self.fileops(), options(&self.place)).unwrap());
+        self.mount = Some(Mount::start(self.fileops(), &options(&self.place)).unwrap());
     }
 
     /// A folder of the location that everybody may write to.
@@ -89,13 +89,18 @@ fn engine(folder: &Path, place: &Path) -> Engine {
         owner: None,
         default_owner: (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw()),
         mount: Some(place.to_owned()),
+        connection: Connection { id: 1, lives: false },
     };
     let world: Arc<dyn World> = Arc::new(RealWorld::new());
     let engine = Engine::start(options, world, Arc::new(EmptyServer)).unwrap();
     let limit = Some(Duration::from_secs(10));
     block_on(async {
         engine.handle.location_add("nas", "empty://").await.unwrap();
-        engine.handle.sync(Some("nas"), true, limit).await.unwrap();
+        // It would wait for the kernel to be told, and nothing is mounted yet.
+        engine.handle.sync(Some("nas"), false, limit).await.unwrap();
+        while engine.handle.status().await.unwrap().locations[0].last_sync.is_none() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
         engine.handle.offline(Some("nas")).await.unwrap();
     });
     engine

@@ -153,8 +153,15 @@ pub enum Command {
         command: StashCommand,
     },
     /// Resolutions and reconnections, newest first
+    ///
+    /// A reconnection tells what was sent and taken since a location was away. Ten of each location can be taken
+    /// back, for a week, as long as there is room for what was before.
     History,
     /// Take one back: the newest, or the one of this number
+    ///
+    /// Both sides get again what they had agreed on before, as a new change that is sent like any other. What
+    /// stands there now goes to the stash. What is not here, is open in a program or waits in a conflict stays as
+    /// it is, and is counted.
     Undo {
         #[arg(value_parser = values::id)]
         id: Option<u64>,

@@ -12,7 +12,7 @@ use holdfast_engine::model::{ContentId, HistoryId, ItemId, LocationId, NodeId, S
 use holdfast_engine::store::memory::MemFiles;
 use holdfast_engine::store::persist::{Database, Journal, Recovered, Step, StoreError};
 use holdfast_engine::store::rows::{
-    ContentRow, Delta, Happened, History, Item, Location, Node, Rows, Stashed,
+    Before, BeforeId, ContentRow, Delta, Happened, History, Item, Location, Node, Rows, Stashed,
 };
 use parking_lot::{Mutex, MutexGuard};
 
@@ -103,6 +103,7 @@ struct Tables {
     locations: BTreeMap<LocationId, Location>,
     stash: BTreeMap<StashId, Stashed>,
     history: BTreeMap<HistoryId, History>,
+    befores: BTreeMap<BeforeId, Before>,
     happened: BTreeMap<u64, Happened>,
     next_id: u64,
 }
@@ -321,6 +322,7 @@ impl Tables {
             locations: self.locations.values().cloned().collect(),
             stash: self.stash.values().cloned().collect(),
             history: self.history.values().cloned().collect(),
+            befores: self.befores.iter().map(|(id, row)| (*id, row.clone())).collect(),
             next_id: self.next_id,
         }
     }
@@ -333,6 +335,7 @@ impl Tables {
             Delta::Location(id, row) => put(&mut self.locations, id, row),
             Delta::Stash(id, row) => put(&mut self.stash, id, row),
             Delta::History(id, row) => put(&mut self.history, id, row),
+            Delta::Before(id, row) => put(&mut self.befores, id, row),
             Delta::Happened(row) => {
                 self.happened.insert(row.seq, *row);
             }

@@ -40,6 +40,8 @@ fn it_is_held_once_and_outlives_kills_while_it_is_put_together() {
         }
         assert!(fs::read(s.here("image")).unwrap() == expected, "round {round}");
     }
+    // What was sent after a kill can be taken back, for as long as there is room for what was before.
+    s.ok(&["location", "set", "nas", "limit", "1M"]);
     // Its map is one more, and so is what is set aside for a full disk.
     until("one file holds it", || files(&s.store().join("content")) <= 3);
     s.sync(0);

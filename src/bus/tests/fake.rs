@@ -139,6 +139,9 @@ pub fn history() -> HistoryReport {
         items: 4,
         undone: false,
         can_undo: true,
+        kind: HistoryKind::Reconnection,
+        location: Some("nas".into()),
+        left_out: 1,
     }
 }
 

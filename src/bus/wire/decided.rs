@@ -1,8 +1,8 @@
 //! What was decided, set aside, found.
 
 use holdfast_engine::model::{
-    CheckReport, ConflictKind, HistoryId, HistoryReport, ResolveReport, Side, StashId, StashReport, Time,
-    WhyReport,
+    CheckReport, ConflictKind, HistoryId, HistoryKind, HistoryReport, ResolveReport, Side, StashId,
+    StashReport, Time, WhyReport,
 };
 
 use super::{Strange, Wire, Word, dict, digest, target};
@@ -42,6 +42,11 @@ dict! {
         items: u64,
         undone: bool,
         can_undo: bool,
+        kind: String,
+        left_out: u64,
+    }
+    optional {
+        location: String,
     }
 }
 
@@ -124,6 +129,9 @@ impl Wire for HistoryReport {
             items: self.items,
             undone: self.undone,
             can_undo: self.can_undo,
+            kind: self.kind.to_word().to_owned(),
+            location: self.location.clone(),
+            left_out: self.left_out,
         }
     }
 
@@ -135,6 +143,13 @@ impl Wire for HistoryReport {
             items: dict.items,
             undone: dict.undone,
             can_undo: dict.can_undo,
+            // Of an engine that knew no other.
+            kind: match &*dict.kind {
+                "" => HistoryKind::Decision,
+                word => <HistoryKind as Word>::from_word(word)?,
+            },
+            location: dict.location,
+            left_out: dict.left_out,
         })
     }
 }

@@ -60,6 +60,11 @@ word!(RecordState:
     Conflict = "conflict",
     Problem = "problem",
 );
+word!(HistoryKind:
+    Decision = "decision",
+    Restored = "restored",
+    Reconnection = "reconnection",
+);
 word!(Needs:
     Retry = "retry",
     Confirm = "confirm",

@@ -100,7 +100,7 @@ pub async fn history(engine: &dyn Commands, out: Out) -> Ended {
 
 pub async fn undo(engine: &dyn Commands, id: Option<u64>, out: Out) -> Ended {
     let entry = engine.undo(id.map(HistoryId)).await?;
-    out.print(|| json::history(&entry), || format!("Taken back: {}", text::plain(&entry.what)))?;
+    out.print(|| json::history(&entry), || text::undone(&entry))?;
     Ok(Exit::Done)
 }
 

@@ -213,6 +213,9 @@ pub fn history(entry: &HistoryReport) -> Value {
         "items": entry.items,
         "undone": entry.undone,
         "can_undo": entry.can_undo,
+        "kind": entry.kind.word(),
+        "location": entry.location,
+        "left_out": entry.left_out,
     })
 }
 

@@ -2,7 +2,7 @@
 
 mod decided;
 
-pub use decided::{conflicts, history, resolved, stash, states, why};
+pub use decided::{conflicts, history, resolved, stash, states, undone, why};
 
 use super::table::{Align, table};
 use super::time::local;

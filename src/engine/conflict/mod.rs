@@ -6,9 +6,12 @@
 //! sent like any other change, guarded by the version that was looked at, and can be taken back.
 
 mod decide;
+mod reconnected;
 mod stash;
+mod told;
 mod undo;
 
 pub use decide::{Inputs, decide, inputs_missing};
 pub use stash::{restore, seal_local, stash_local, stash_server};
-pub use undo::{can_undo, snapshot, snapshots, undo};
+pub use told::{part_from, what_was_done};
+pub use undo::{made, note_decision, snapshot, snapshots, undo};

@@ -41,6 +41,20 @@ pub fn stash_local(tx: &mut Tx<'_>, id: ItemId, why: &str, kept: bool) {
         Kind::Symlink if base.is_none_or(|(_, target)| target != row.link_target) => {}
         _ => return,
     }
+    set_aside(tx, id, row, Side::Local, why, kept);
+}
+
+/// Keeps what stands here although both sides have it: it is about to go from both. Which of them made
+/// it is for a person to know.
+pub fn stash_agreed(tx: &mut Tx<'_>, id: ItemId, made: Side, why: &str) {
+    let node = tx.tree().item(id).and_then(|i| i.entry.as_ref()).and_then(|e| tx.tree().node(e.node));
+    let Some(row) = node.map(|live| live.row.clone()) else { return };
+    if matches!(row.kind, Kind::File if row.content.is_some()) || row.kind == Kind::Symlink {
+        set_aside(tx, id, row, made, why, false);
+    }
+}
+
+fn set_aside(tx: &mut Tx<'_>, id: ItemId, row: Node, side: Side, why: &str, kept: bool) {
     // What is set aside is never written again; most often it has been sealed before this step.
     if let Some(content) = row.content.and_then(|c| tx.content(c)) {
         if let Err(error) = content.seal() {
@@ -49,7 +63,7 @@ pub fn stash_local(tx: &mut Tx<'_>, id: ItemId, why: &str, kept: bool) {
         tx.touch_content(content.id());
         tx.sync_content(content.id());
     }
-    put(tx, id, Side::Local, why, kept, |stashed| {
+    put(tx, id, side, why, kept, |stashed| {
         stashed.kind = row.kind;
         stashed.mode = row.mode;
         stashed.mtime = row.mtime;

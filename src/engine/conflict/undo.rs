@@ -1,20 +1,28 @@
-//! Taking decisions back.
+//! Taking back what stands in the history.
 
 use std::collections::BTreeSet;
 
-use crate::model::{HistoryId, ItemId, NodeId};
-use crate::store::rows::{Before, Entry, History, Item};
+use crate::model::{HistoryId, HistoryKind, ItemId, NodeId};
+use crate::store::rows::{Before, BeforeId, Counted, Did, Entry, History, Item};
 use crate::store::tree::Tree;
 use crate::store::{Changed, Tx};
 
+use super::reconnected::undo_reconnection;
 use super::stash::stash_local;
+
+const TAKEN_BACK: &str = "a decision was taken back";
 
 /// An item as it is now, for taking back what is about to be done to it.
 pub fn snapshot(tree: &Tree, id: ItemId) -> Before {
     let row = tree.item(id).cloned();
     let node =
         row.as_ref().and_then(|i| i.entry.as_ref()).and_then(|e| tree.node(e.node)).map(|l| l.row.clone());
-    Before { item: id, row: row.map(Box::new), node: node.map(Box::new), after: None }
+    Before { item: id, row: row.map(Box::new), node: node.map(Box::new), after: None, did: Did::empty() }
+}
+
+/// An item that is there only since what is about to be taken back.
+pub fn made(item: ItemId) -> Before {
+    Before { item, row: None, node: None, after: None, did: Did::empty() }
 }
 
 /// The items that a decision changed or made, as they were before it.
@@ -26,28 +34,76 @@ pub fn snapshots(tree: &Tree, changed: Changed) -> Vec<Before> {
             let before = nodes.remove(&entry.node).flatten();
             before.or_else(|| tree.node(entry.node).map(|live| live.row.clone()))
         });
-        Before { item, row: row.map(Box::new), node: node.map(Box::new), after: None }
+        Before { item, row: row.map(Box::new), node: node.map(Box::new), after: None, did: Did::empty() }
     };
     items.into_iter().filter(is_there).map(before).collect()
 }
 
-pub fn can_undo(history: &History) -> bool {
-    !history.undone && !history.before.is_empty()
+/// Writes down a decision, or a version that was put back, with what was before it.
+pub fn note_decision(tx: &mut Tx<'_>, kind: HistoryKind, what: String, befores: Vec<Before>) {
+    let id = HistoryId(tx.new_id());
+    let mut locations = befores.iter().filter_map(|before| {
+        let row = before.row.as_deref().or_else(|| tx.tree().item(before.item));
+        row.map(|row| row.location)
+    });
+    let location = locations.next().filter(|first| locations.all(|other| other == *first));
+    let history = History {
+        id,
+        at: tx.now(),
+        what,
+        undone: false,
+        kind,
+        location,
+        items: befores.len() as u64,
+        counted: Counted::default(),
+        released: false,
+        left_out: 0,
+    };
+    tx.put_history(history);
+    for (number, before) in befores.into_iter().enumerate() {
+        let after = tx.tree().item(before.item).cloned().map(Box::new);
+        tx.put_before(BeforeId { history: id, number: number as u64 }, Some(Before { after, ..before }));
+    }
 }
 
-/// Takes a decision back. Where nothing was sent since, everything is as it was, the conflict open
-/// again; else the local side is as it was, as a new change.
+/// Takes an entry of the history back, and gives up what was kept for that.
 pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
     let history = tx.tree().history().get(&id).cloned().ok_or("there is no such entry in the history")?;
-    if !can_undo(&history) {
+    if history.undone {
         return Err("it has been taken back already".into());
     }
+    if history.released {
+        return Err("what was before it has made room, so it can no longer be taken back".into());
+    }
+    let befores: Vec<Before> = tx.tree().befores(id).map(|(_, before)| before.clone()).collect();
+    if befores.is_empty() {
+        return Err("it changed nothing that could be taken back".into());
+    }
+    let left_out = match history.kind {
+        HistoryKind::Reconnection => {
+            tx.begin_anew(&history);
+            undo_reconnection(tx, &befores)?
+        }
+        HistoryKind::Decision | HistoryKind::Restored => {
+            undo_decision(tx, &befores)?;
+            0
+        }
+    };
+    let history = History { undone: true, left_out, ..history };
+    tx.put_history(history.clone());
+    tx.release_history(id, usize::MAX);
+    Ok(history)
+}
+
+/// Where nothing was sent since, everything is as it was, the conflict open again; else the local side
+/// is as it was, as a new change.
+fn undo_decision(tx: &mut Tx<'_>, befores: &[Before]) -> Result<(), String> {
     // What goes back with it makes room.
-    let going: BTreeSet<ItemId> = history.before.iter().map(|before| before.item).collect();
-    for before in history.before.iter().rev() {
+    let going: BTreeSet<ItemId> = befores.iter().map(|before| before.item).collect();
+    for before in befores.iter().rev() {
         // A program may have gone on since: what it wrote is set aside.
         if !is_kept_elsewhere(tx.tree(), before.item) {
-            stash_local(tx, before.item, "a decision was taken back", false);
+            stash_local(tx, before.item, TAKEN_BACK, false);
         }
         let was = before.row.as_ref().and_then(|row| row.entry.as_ref()).map(|entry| entry.node);
         if let Some(name) = holds_things(tx.tree(), before.item, was) {
@@ -58,29 +114,34 @@ pub fn undo(tx: &mut Tx<'_>, id: HistoryId) -> Result<History, String> {
         match (&before.row, untouched) {
             (Some(row), true) => put_back(tx, row, before, &going),
             (Some(row), false) => put_back_local(tx, row, before, &going),
-            // It was made by the decision.
-            (None, _) => {
-                if let Some(entry) = now.and_then(|i| i.entry) {
-                    tx.edit_item(before.item, |item| item.entry = None);
-                    tx.relog(before.item);
-                    tx.invalidate_entry(entry.parent, &entry.name);
-                    tx.invalidate_node(entry.parent);
-                    crate::fileops::let_go(tx, entry.node);
-                }
-            }
+            (None, _) => remove_made(tx, before.item),
         }
-        tx.happened(before.item, "a decision was taken back");
+        tx.happened(before.item, TAKEN_BACK);
     }
-    for id in going {
-        let entry = tx.tree().item(id).and_then(|item| item.entry.clone());
-        if let Some(entry) = entry.filter(|e| tx.tree().child(e.parent, e.name.as_bytes()) != Some(id)) {
-            let name = String::from_utf8_lossy(entry.name.as_bytes()).into_owned();
-            return Err(format!("something else stands at {name} by now; move it away first"));
-        }
+    match in_the_way(tx.tree(), &going).first() {
+        Some((_, name)) => Err(format!("something else stands at {name} by now; move it away first")),
+        None => Ok(()),
     }
-    let history = History { undone: true, ..history };
-    tx.put_history(history.clone());
-    Ok(history)
+}
+
+/// Of items that were put back, those whose place here something else has, and its name.
+pub(super) fn in_the_way(tree: &Tree, going: &BTreeSet<ItemId>) -> Vec<(ItemId, String)> {
+    let taken = |id: &ItemId| {
+        let entry = tree.item(*id)?.entry.as_ref()?;
+        let is_taken = tree.child(entry.parent, entry.name.as_bytes()) != Some(*id);
+        is_taken.then(|| (*id, String::from_utf8_lossy(entry.name.as_bytes()).into_owned()))
+    };
+    going.iter().filter_map(taken).collect()
+}
+
+/// What was made goes from here, as a new change.
+pub(super) fn remove_made(tx: &mut Tx<'_>, id: ItemId) {
+    let Some(entry) = tx.tree().item(id).and_then(|item| item.entry.clone()) else { return };
+    tx.edit_item(id, |item| item.entry = None);
+    tx.relog(id);
+    tx.invalidate_entry(entry.parent, &entry.name);
+    tx.invalidate_node(entry.parent);
+    crate::fileops::let_go(tx, entry.node);
 }
 
 /// The name of the folder that an item is here, where it would become something else and what is in it
@@ -121,8 +182,8 @@ fn put_back(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemI
     tx.relog(before.item);
 }
 
-/// The decision was sent: what was here before becomes a new change.
-fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) {
+/// It was sent: what was here before becomes a new change.
+pub(super) fn put_back_local(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<ItemId>) {
     let current = tx.tree().item(before.item).and_then(|i| i.entry.clone());
     if tx.tree().item(before.item).is_none() {
         let fresh = Item::new(row.id, row.location);
@@ -148,7 +209,13 @@ fn entry_again(tx: &mut Tx<'_>, row: &Item, before: &Before, going: &BTreeSet<It
     }
     let id = match tx.tree().node(entry.node) {
         // Still the very same.
-        Some(live) if live.row.content == node.content && live.row.kind == node.kind => entry.node,
+        Some(live)
+            if live.row.content == node.content
+                && live.row.kind == node.kind
+                && live.row.link_target == node.link_target =>
+        {
+            entry.node
+        }
         _ => {
             let id = NodeId(tx.new_id());
             tx.put_node(crate::store::rows::Node { id, writing: false, replaced: None, ..node.clone() });

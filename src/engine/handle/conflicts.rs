@@ -6,15 +6,15 @@ use std::sync::Arc;
 
 use globset::GlobBuilder;
 
-use crate::conflict::{Inputs, decide, inputs_missing, seal_local, snapshots};
+use crate::conflict::{Inputs, decide, inputs_missing, note_decision, seal_local, snapshots};
 use crate::fileops::{Caller, Need, OpError, Provider};
 use crate::merge::text::{Limits, merge};
 use crate::model::{
-    Choice, Confidence, ConflictKind, ConflictReport, ContentId, HistoryId, ItemId, Kind, NodeId,
+    Choice, Confidence, ConflictKind, ConflictReport, ContentId, HistoryKind, ItemId, Kind, NodeId,
     ResolveReport, Selection, Side, State, StateReport, StatesReport, Target,
 };
 use crate::store::content::{Content, ContentError};
-use crate::store::rows::{Before, History, Item};
+use crate::store::rows::{Before, Item};
 use crate::store::tree::Tree;
 use crate::store::{Held, Tx};
 
@@ -247,15 +247,11 @@ impl Handle {
             }
             let count = reports.iter().filter(|r| r.done).count();
             if count > 0 {
-                let id = HistoryId(tx.new_id());
-                for entry in &mut before {
-                    entry.after = tx.tree().item(entry.item).cloned().map(Box::new);
-                }
                 let what = match count {
                     1 => format!("1 conflict decided: {words}"),
                     n => format!("{n} conflicts decided: {words}"),
                 };
-                tx.put_history(History { id, at: tx.now(), what, undone: false, before });
+                note_decision(tx, HistoryKind::Decision, what, before);
             }
             Ok::<_, Error>(reports)
         })?;
@@ -405,7 +401,7 @@ impl From<crate::store::persist::StoreError> for Tried {
 
 /// All of it or nothing: what a refused decision had begun is put back.
 fn decide_one(tx: &mut Tx<'_>, id: ItemId, inputs: &Inputs, words: &str) -> Result<Vec<Before>, String> {
-    let ((), changed) = tx.attempt(|tx| {
+    let ((), changed) = tx.decide(|tx| {
         if let Some(missing) = inputs_missing(tx, id, inputs) {
             return Err(missing);
         }

@@ -2,10 +2,13 @@
 
 use std::os::fd::OwnedFd;
 
-use crate::conflict::{can_undo, restore, seal_local, snapshot, undo};
-use crate::model::{HistoryId, HistoryReport, Kind, LocPath, StashId, StashReport, Target, WhyReport};
+use crate::conflict::{made, note_decision, restore, seal_local, snapshot, undo, what_was_done};
+use crate::model::{
+    HistoryId, HistoryKind, HistoryReport, Kind, LocPath, StashId, StashReport, Target, WhyReport,
+};
 use crate::store::persist::StoreError;
 use crate::store::rows::{History, Stashed};
+use crate::store::tree::Tree;
 
 use super::conflicts::{bytes_descriptor, descriptor};
 use super::core::Handle;
@@ -101,17 +104,9 @@ impl Handle {
             let item = tx.tree().child(node, name.as_bytes());
             if let Some(item) = item {
                 tx.happened(item, format!("put back from the stash (version {id})"));
-                let mut before =
-                    before.unwrap_or(crate::store::rows::Before { item, row: None, node: None, after: None });
-                before.after = tx.tree().item(item).cloned().map(Box::new);
-                let history = History {
-                    id: HistoryId(tx.new_id()),
-                    at: tx.now(),
-                    what: format!("{to} put back from the stash"),
-                    undone: false,
-                    before: vec![before],
-                };
-                tx.put_history(history);
+                let before = before.unwrap_or_else(|| made(item));
+                let what = format!("{to} put back from the stash");
+                note_decision(tx, HistoryKind::Restored, what, vec![before]);
             }
             Ok::<_, Error>(())
         })?;
@@ -132,7 +127,7 @@ impl Handle {
 
     pub async fn history(&self) -> Answer<Vec<HistoryReport>> {
         let tree = self.0.store.read();
-        Ok(tree.history().values().rev().map(report).collect())
+        Ok(tree.history().values().rev().map(|history| report(&tree, history)).collect())
     }
 
     /// The newest where no id is given. Says what was taken back.
@@ -141,31 +136,31 @@ impl Handle {
             Some(id) => id,
             None => {
                 let tree = self.0.store.read();
-                let newest = tree.history().values().rev().find(|h| can_undo(h)).map(|h| h.id);
+                let newest = tree.history().values().rev().find(|h| tree.can_undo(h)).map(|h| h.id);
                 newest.ok_or_else(|| Error::failed("there is nothing to take back"))?
             }
         };
-        let items: Vec<_> = {
-            let tree = self.0.store.read();
-            let before = tree.history().get(&id).map(|h| h.before.iter());
-            before.into_iter().flatten().map(|b| b.item).collect()
-        };
+        let items: Vec<_> = self.0.store.read().befores(id).map(|(_, before)| before.item).collect();
         seal_local(&self.0.store, items);
         let undone = self.0.store.write(|tx| undo(tx, id).map_err(Error::failed))?;
         self.0.store.flushed().await?;
         self.0.store.changed.notify(usize::MAX);
-        Ok(report(&undone))
+        Ok(report(&self.0.store.read(), &undone))
     }
 }
 
-fn report(history: &History) -> HistoryReport {
+fn report(tree: &Tree, history: &History) -> HistoryReport {
+    let location = history.location.and_then(|id| tree.location(id)).map(|live| live.row.name.clone());
     HistoryReport {
         id: history.id,
         at: history.at,
-        what: history.what.clone(),
-        items: history.before.len() as u64,
+        what: what_was_done(tree, history),
+        items: history.items,
         undone: history.undone,
-        can_undo: can_undo(history),
+        can_undo: tree.can_undo(history),
+        kind: history.kind,
+        location,
+        left_out: history.left_out,
     }
 }
 

@@ -188,6 +188,7 @@ impl Handle {
             worker.closed().await;
         }
         self.0.store.write_in_reserve(|tx| {
+            crate::conflict::part_from(tx, id);
             let items: Vec<ItemId> = tx.tree().items().filter(|i| i.location == id).map(|i| i.id).collect();
             for item in &items {
                 if tx.tree().item(*item).is_some_and(|i| i.pending.is_some() || i.conflict.is_some()) {

@@ -381,6 +381,34 @@ pub struct StashReport {
     pub why: String,
 }
 
+/// What an entry of the history tells of.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+pub enum HistoryKind {
+    /// Conflicts were decided.
+    Decision,
+    /// A version was put back from the stash.
+    Restored,
+    /// The link came back: changes were sent and taken.
+    Reconnection,
+}
+
+impl HistoryKind {
+    pub const ALL: [HistoryKind; 3] =
+        [HistoryKind::Decision, HistoryKind::Restored, HistoryKind::Reconnection];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            HistoryKind::Decision => "decision",
+            HistoryKind::Restored => "restored",
+            HistoryKind::Reconnection => "reconnection",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<HistoryKind> {
+        HistoryKind::ALL.into_iter().find(|kind| kind.word() == word)
+    }
+}
+
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct HistoryReport {
     pub id: HistoryId,
@@ -390,6 +418,11 @@ pub struct HistoryReport {
     pub items: u64,
     pub undone: bool,
     pub can_undo: bool,
+    pub kind: HistoryKind,
+    /// Absent where it concerns several, or one that was removed.
+    pub location: Option<String>,
+    /// Items that stayed as they were when it was taken back.
+    pub left_out: u64,
 }
 
 /// One thing that happened to an item, for `why`.

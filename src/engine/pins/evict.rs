@@ -13,6 +13,8 @@ use crate::store::persist::StoreError;
 use crate::store::rows::ServerSide;
 use crate::store::tree::Tree;
 
+use super::past::release_past;
+
 /// What was used since then does not go by itself.
 const GRACE_SECONDS: u32 = 2;
 /// Items looked at under one lock.
@@ -40,14 +42,18 @@ fn is_evictable(tree: &Tree, id: ItemId) -> bool {
 }
 
 /// The content of an item that may go, if anything of it is here and nothing else needs it.
-fn evictable_content(contents: &Contents, tree: &Tree, id: ItemId) -> Option<Arc<Content>> {
-    if !is_evictable(tree, id) {
+fn evictable_content(contents: &Contents, tree: &Tree, item: ItemId) -> Option<Arc<Content>> {
+    if !is_evictable(tree, item) {
         return None;
     }
-    let id: ContentId = tree.item(id)?.base.as_deref()?.content?;
+    let id: ContentId = tree.item(item)?.base.as_deref()?.content?;
     let content = contents.get(id)?;
-    // The node and `base`; anything more (a version laid over it, a history) needs it.
-    let is_free = tree.references(id) == 2 && content.is_sealed() && content.over().is_none();
+    // The node and `base`; anything more (a version laid over it, a decision) needs it. A reconnection
+    // could go back to it, and does without.
+    let references = tree.references(id);
+    let is_unneeded =
+        references == 2 || (references > 2 && references - tree.references_of_reconnections(item, id) == 2);
+    let is_free = is_unneeded && content.is_sealed() && content.over().is_none();
     (is_free && content.present_bytes() > 0).then_some(content)
 }
 
@@ -80,7 +86,8 @@ pub fn evict(store: &Store, id: ItemId) -> Result<u64, StoreError> {
 /// Drops what was used longest ago and may go, of one location or of all, until so many bytes are
 /// freed. Bytes freed: fewer where no more may go.
 pub fn evict_oldest(store: &Store, location: Option<LocationId>, bytes: u64) -> Result<u64, StoreError> {
-    let mut freed = 0;
+    // What was before reconnections goes before anything that somebody may want to read.
+    let mut freed = if bytes > 0 { release_past(store, location, bytes)? } else { 0 };
     while freed < bytes {
         let roots = {
             let tree = store.read();

@@ -4,9 +4,11 @@
 
 mod evict;
 mod limit;
+mod past;
 
 pub use evict::{evict, evict_oldest};
 pub use limit::{excess, fits, limit_of, parse_size};
+pub use past::forget_past;
 
 use crate::model::{ItemId, Kind, PinState, Side};
 use crate::store::Store;

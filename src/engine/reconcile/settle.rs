@@ -76,17 +76,22 @@ pub(super) fn hold(tx: &mut Tx<'_>, id: ItemId, kind: ConflictKind) -> Settled {
     if item.conflict.as_ref().is_some_and(|c| c.kind == kind) {
         return Settled::Conflict;
     }
+    let is_known = item.conflict.is_some();
     let (conflict, since) = match &item.conflict {
         Some(conflict) => (conflict.id, conflict.since),
         None => (ConflictId(tx.new_id()), tx.now()),
     };
+    if !is_known {
+        tx.note_conflict(id);
+    }
     tx.edit_item(id, |item| item.conflict = Some(Box::new(Conflict { id: conflict, kind, since })));
     tx.happened(id, format!("conflict: {}", kind.word()));
     Settled::Conflict
 }
 
 fn clear_conflict(tx: &mut Tx<'_>, id: ItemId) {
-    if tx.tree().item(id).is_some_and(|i| i.conflict.is_some()) {
+    if let Some(conflict) = tx.tree().item(id).and_then(|i| i.conflict.as_ref()).map(|c| c.id) {
+        tx.note_no_conflict(id, conflict);
         tx.edit_item(id, |item| item.conflict = None);
         tx.happened(id, "the conflict went away by itself");
     }

@@ -2,7 +2,7 @@
 
 use crate::model::{ConflictKind, ItemId, Kind, Meta, Name, NodeId, Side, State, Time};
 use crate::store::Tx;
-use crate::store::rows::{Aspects, Entry, Node, ServerSide};
+use crate::store::rows::{Aspects, Did, Entry, Node, ServerSide};
 use crate::store::tree::Tree;
 
 use super::settle::{Settled, hold, settle};
@@ -92,6 +92,7 @@ pub(super) fn take_creation(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         }
         return take_name(tx, id, other);
     }
+    tx.note_agreed(id, Did::TAKEN);
     let node = new_node(tx, &state);
     let entry = Entry { parent, name: name.clone(), node };
     tx.edit_item(id, |item| {
@@ -128,6 +129,7 @@ pub(super) fn take_removal(tx: &mut Tx<'_>, id: ItemId) -> Settled {
         // What is changed or new in it keeps it until it is settled.
         return Settled::Later;
     }
+    tx.note_agreed(id, Did::TAKEN);
     tx.edit_item(id, |item| {
         item.entry = None;
         item.base = None;
@@ -164,6 +166,10 @@ pub(super) fn merge(
     } else if !here.is_empty() {
         // The folder here holds things, and the server has no folder any more.
         return hold(tx, id, ConflictKind::Type);
+    }
+    // A time or a mark alone is nothing that anybody did.
+    if conflict.is_none() && take.intersects(Aspects::all() - Aspects::TIMES) {
+        tx.note_agreed(id, Did::TAKEN);
     }
     let Some(item) = tx.tree().item(id) else {
         return Settled::Done;

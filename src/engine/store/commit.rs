@@ -10,7 +10,7 @@ use parking_lot::{Condvar, Mutex};
 use crate::model::{ContentId, HistoryId, ItemId, LocationId, NodeId, StashId};
 
 use super::persist::StoreError;
-use super::rows::Delta;
+use super::rows::{BeforeId, Delta};
 use super::{Shared, Store};
 
 /// How long records are gathered before they are committed.
@@ -24,6 +24,7 @@ enum Key {
     Location(LocationId),
     Stash(StashId),
     History(HistoryId),
+    Before(BeforeId),
     NextId,
     Once(u64),
 }
@@ -37,6 +38,7 @@ impl Key {
             Delta::Location(id, _) => Key::Location(*id),
             Delta::Stash(id, _) => Key::Stash(*id),
             Delta::History(id, _) => Key::History(*id),
+            Delta::Before(id, _) => Key::Before(*id),
             Delta::Happened(row) => Key::Once(row.seq),
             Delta::NextId(_) => Key::NextId,
         }

@@ -31,11 +31,11 @@ use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use super::persist::{Journal, Note, Recovered, Step, StoreError};
-use super::rows::Delta;
+use super::rows_before::Delta1;
 
 const MAGIC: &[u8; 8] = b"HOLDFJNL";
 const FORMAT: u32 = 2;
-/// Its payload is the deltas alone.
+/// Its payload is the deltas alone, and its history knew no reconnections: it is read, and not written.
 const WITHOUT_NOTES: u32 = 1;
 const HEADER_BYTES: usize = 36;
 const RECORD_HEAD_BYTES: usize = 20;
@@ -192,9 +192,10 @@ impl FileJournal {
             if seq <= *last_seq {
                 break;
             }
+            let now = |old: Vec<Delta1>| old.into_iter().flat_map(Delta1::into_now).collect();
             let decoded = match format {
-                WITHOUT_NOTES => postcard::take_from_bytes::<Vec<Delta>>(payload)
-                    .map(|(deltas, rest)| (Step { deltas, note: Note::default() }, rest)),
+                WITHOUT_NOTES => postcard::take_from_bytes::<Vec<Delta1>>(payload)
+                    .map(|(old, rest)| (Step { deltas: now(old), note: Note::default() }, rest)),
                 _ => postcard::take_from_bytes::<Step>(payload),
             };
             let step = match decoded {

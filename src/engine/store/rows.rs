@@ -10,8 +10,8 @@ use bitflags::bitflags;
 use serde::{Deserialize, Serialize};
 
 use crate::model::{
-    ConflictId, ConflictKind, ContentId, Digest, HistoryId, ItemId, Kind, LocationId, Name, Needs, NodeId,
-    ProblemId, Side, StashId, State, Time, Xattrs,
+    ConflictId, ConflictKind, ContentId, Digest, HistoryId, HistoryKind, ItemId, Kind, LocationId, Name,
+    Needs, NodeId, ProblemId, Side, StashId, State, Time, Xattrs,
 };
 
 /// A name in a local folder that leads to a node.
@@ -214,17 +214,47 @@ pub struct Stashed {
     pub kept: bool,
 }
 
-/// A decision or reconnection.
+/// A decision or reconnection. How things were before it is kept apart, item by item ([`Before`]).
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct History {
     pub id: HistoryId,
     pub at: Time,
+    /// Of a reconnection nothing: its words follow from what it counts, as long as its location is there.
     pub what: String,
     pub undone: bool,
-    /// Items and nodes as they were before, for `undo`.
-    pub before: Vec<Before>,
+    pub kind: HistoryKind,
+    pub location: Option<LocationId>,
+    /// How many items it concerns.
+    pub items: u64,
+    /// Of a reconnection.
+    pub counted: Counted,
+    /// What was before it was given up, so that it takes no room: it can no longer be taken back.
+    pub released: bool,
+    /// Items that stayed as they were when it was taken back.
+    pub left_out: u64,
 }
 
+/// What a reconnection did.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Counted {
+    /// How long the link was down, where that is known.
+    pub away_seconds: Option<u64>,
+    pub sent: u64,
+    pub taken: u64,
+    pub conflicts: u64,
+}
+
+bitflags! {
+    /// What a reconnection did with an item; nothing in a decision.
+    #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+    pub struct Did: u8 {
+        const SENT = 1;
+        const TAKEN = 2;
+    }
+}
+
+/// An item as it was before a decision, or what both sides had last agreed on before a reconnection:
+/// then the row has only that, as `base`, and is absent where there was nothing.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Before {
     pub item: ItemId,
@@ -232,6 +262,15 @@ pub struct Before {
     pub node: Option<Box<Node>>,
     /// The item's row as the decision left it: undo tells by it whether things moved on.
     pub after: Option<Box<Item>>,
+    pub did: Did,
+}
+
+/// Which of the items of an entry: in a decision the order in which they were changed, in a
+/// reconnection the item's number.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+pub struct BeforeId {
+    pub history: HistoryId,
+    pub number: u64,
 }
 
 /// One thing that happened to an item; only ever added.
@@ -257,6 +296,7 @@ pub enum Delta {
     Happened(Box<Happened>),
     /// Numbers are handed out up to here; a start-up goes on from there, so none is used twice.
     NextId(u64),
+    Before(BeforeId, Option<Box<Before>>),
 }
 
 /// Everything that is kept, as loaded at start-up (`Happened` stays in the database).
@@ -268,5 +308,6 @@ pub struct Rows {
     pub locations: Vec<Location>,
     pub stash: Vec<Stashed>,
     pub history: Vec<History>,
+    pub befores: Vec<(BeforeId, Before)>,
     pub next_id: u64,
 }

@@ -141,6 +141,12 @@ fn locations_of_contents(rows: &Rows) -> HashMap<ContentId, LocationId> {
         locations.extend(tree::contents_of_item(item).chain(of_node).map(|id| (id, item.location)));
     }
     locations.extend(rows.stash.iter().filter_map(|stash| Some((stash.content?, stash.location))));
+    let histories: HashMap<_, _> = rows.history.iter().map(|row| (row.id, row.location)).collect();
+    for (id, before) in &rows.befores {
+        if let Some(location) = histories.get(&id.history).copied().flatten() {
+            tree::contents_of_before(before).for_each(|id| _ = locations.entry(id).or_insert(location));
+        }
+    }
     let mut over: Vec<_> = rows.contents.iter().filter_map(|row| Some((row.id, row.over?.content))).collect();
     // What lies over another has a higher number.
     over.sort_unstable_by_key(|(id, _)| std::cmp::Reverse(*id));

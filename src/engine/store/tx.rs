@@ -12,7 +12,9 @@ use crate::model::{ContentId, HistoryId, ItemId, LocationId, Name, NodeId, Reque
 use super::content::{Content, Contents, Finished, Flattened, Freed};
 use super::pending;
 use super::persist::{Forget, Note, StoreError};
-use super::rows::{Aspects, Delta, Happened, History, Item, Location, Node, Pending, Stashed};
+use super::rows::{
+    Aspects, Before, BeforeId, Delta, Happened, History, Item, Location, Node, Pending, Stashed,
+};
 use super::tree::{Tree, contents_of_before, contents_of_item, contents_of_node};
 use super::{Invalidation, Shared};
 
@@ -20,11 +22,14 @@ pub struct Tx<'a> {
     pub(super) tree: &'a mut Tree,
     pub(super) shared: &'a Shared,
     now: Time,
+    /// What is done is part of a decision, and not of a reconnection.
+    pub(super) decides: bool,
     items: BTreeMap<ItemId, Option<Item>>,
     nodes: BTreeMap<NodeId, Option<Node>>,
     locations: BTreeMap<LocationId, Option<Location>>,
     stash: BTreeMap<StashId, Option<Stashed>>,
     history: BTreeMap<HistoryId, Option<History>>,
+    befores: BTreeMap<BeforeId, Option<Before>>,
     contents: HashSet<ContentId>,
     /// Contents laid over others in this transaction, and what is under each.
     laid_over: Vec<ContentId>,
@@ -50,11 +55,13 @@ impl<'a> Tx<'a> {
             tree,
             shared,
             now,
+            decides: false,
             items: BTreeMap::new(),
             nodes: BTreeMap::new(),
             locations: BTreeMap::new(),
             stash: BTreeMap::new(),
             history: BTreeMap::new(),
+            befores: BTreeMap::new(),
             contents: HashSet::new(),
             laid_over: Vec::new(),
             happened: Vec::new(),
@@ -186,6 +193,11 @@ impl<'a> Tx<'a> {
         self.history.entry(id).or_insert(old);
     }
 
+    pub fn put_before(&mut self, id: BeforeId, row: Option<Before>) {
+        let old = self.tree.put_before(id, row);
+        self.befores.entry(id).or_insert(old);
+    }
+
     /// A content's row is new or has changed.
     pub fn touch_content(&mut self, id: ContentId) {
         self.contents.insert(id);
@@ -303,14 +315,15 @@ impl<'a> Tx<'a> {
         dependents.into_iter().for_each(|id| self.relog(id));
     }
 
-    /// One part of the step that is carried out wholly or not at all; the rest stays. Returns the
+    /// A decision as one part of the step, carried out wholly or not at all; the rest stays. Returns the
     /// rows it changed, as they were.
-    pub fn attempt<R, E>(
+    pub fn decide<R, E>(
         &mut self,
         work: impl FnOnce(&mut Tx<'_>) -> Result<R, E>,
     ) -> Result<(R, Changed), E> {
         let mut part = Tx::new(self.tree, self.shared);
         part.now = self.now;
+        part.decides = true;
         match work(&mut part) {
             Ok(result) => {
                 let changed = Changed { items: part.items.clone(), nodes: part.nodes.clone() };
@@ -320,6 +333,7 @@ impl<'a> Tx<'a> {
                     locations,
                     stash,
                     history,
+                    befores,
                     contents,
                     laid_over,
                     happened,
@@ -335,6 +349,7 @@ impl<'a> Tx<'a> {
                 locations.into_iter().for_each(|(id, old)| _ = self.locations.entry(id).or_insert(old));
                 stash.into_iter().for_each(|(id, old)| _ = self.stash.entry(id).or_insert(old));
                 history.into_iter().for_each(|(id, old)| _ = self.history.entry(id).or_insert(old));
+                befores.into_iter().for_each(|(id, old)| _ = self.befores.entry(id).or_insert(old));
                 self.contents.extend(contents);
                 self.laid_over.extend(laid_over);
                 self.happened.extend(happened);
@@ -353,7 +368,9 @@ impl<'a> Tx<'a> {
 
     /// Puts everything back as it was.
     pub(super) fn roll_back(self) {
-        let Tx { tree, shared, laid_over, flattened, items, nodes, locations, stash, history, .. } = self;
+        let Tx {
+            tree, shared, laid_over, flattened, items, nodes, locations, stash, history, befores, ..
+        } = self;
         for finished in flattened {
             tree.retain(finished.gone());
             shared.contents.take_back(finished);
@@ -386,6 +403,9 @@ impl<'a> Tx<'a> {
         for (id, old) in history {
             tree.put_history(id, old);
         }
+        for (id, old) in befores {
+            tree.put_before(id, old);
+        }
     }
 
     /// The rows as they are now, and which contents nothing refers to any more.
@@ -407,9 +427,12 @@ impl<'a> Tx<'a> {
             released.extend(old.iter().filter_map(|s| s.content));
             deltas.push(Delta::Stash(*id, self.tree.stash().get(id).cloned().map(Box::new)));
         }
-        for (id, old) in &self.history {
-            released.extend(old.iter().flat_map(|h| &h.before).flat_map(contents_of_before));
+        for id in self.history.keys() {
             deltas.push(Delta::History(*id, self.tree.history().get(id).cloned().map(Box::new)));
+        }
+        for (id, old) in &self.befores {
+            released.extend(old.iter().flat_map(contents_of_before));
+            deltas.push(Delta::Before(*id, self.tree.before(*id).cloned().map(Box::new)));
         }
         released.extend(self.contents.iter().copied());
         released.retain(|id| !self.tree.is_referred(*id));

@@ -14,6 +14,7 @@ mod line;
 mod observe;
 mod prove;
 mod provide;
+mod reconnection;
 mod recover;
 mod replay;
 mod room;

@@ -12,7 +12,7 @@ use futures::future::Either;
 
 use crate::fileops::close_unrecorded;
 use crate::model::LocationId;
-use crate::pins::{evict_oldest, excess, limit_of};
+use crate::pins::{evict_oldest, excess, forget_past, limit_of};
 use crate::store::Store;
 use crate::world::blocking;
 
@@ -63,6 +63,9 @@ pub(super) async fn keep_up(store: Store) {
 fn look_after(store: &Store, memory: &mut Memory) {
     store.room.restore();
     keep_within_limits(store, memory);
+    if let Err(error) = forget_past(store) {
+        tracing::warn!(%error, "what was before reconnections is kept for longer");
+    }
     store.shorten_chains();
     if let Err(error) = close_unrecorded(store) {
         tracing::warn!(%error, "closed files are not recorded as closed yet");

@@ -10,7 +10,7 @@ use event_listener::Event;
 use futures::FutureExt;
 use parking_lot::Mutex;
 
-use crate::model::{Confidence, ItemId, Link, LocationId, OfflineReason};
+use crate::model::{Confidence, ItemId, Link, LocationId, OfflineReason, Time};
 use crate::remote::{Capabilities, Remote, RemoteError};
 use crate::store::Store;
 use crate::store::persist::StoreError;
@@ -60,6 +60,10 @@ pub struct Worker {
     pub(super) held_up: AtomicBool,
     /// Rounds of observation that were asked for, begun and done.
     pub(super) rounds: Rounds,
+    /// Whole looks that came to their end.
+    pub(super) looks: AtomicU64,
+    /// When the link went.
+    pub(super) down_since: Mutex<Option<Time>>,
     /// What the brake stopped may go on, once.
     pub(super) confirmed: AtomicBool,
     /// The log was found to have nothing more to send, at this journal record.
@@ -186,6 +190,8 @@ impl Worker {
             closed: AtomicBool::new(false),
             held_up: AtomicBool::new(false),
             rounds: Rounds::default(),
+            looks: AtomicU64::new(0),
+            down_since: Mutex::default(),
             confirmed: AtomicBool::new(false),
             idle_at: AtomicU64::new(0),
             observing: futures::lock::Mutex::new(()),
@@ -459,6 +465,7 @@ impl Worker {
     }
 
     async fn work_online(self: &Arc<Self>) -> End {
+        self.begin_reconnection();
         let end = futures::select_biased! {
             end = self.work().fuse() => end,
             end = self.prove_loop().fuse() => end,
@@ -468,6 +475,8 @@ impl Worker {
         self.flights.lock().under_way.clear();
         self.held_back.lock().clear();
         self.wanted.lock().under_way = 0;
+        // Also where the first round was not done: what it did stands in the history.
+        self.lose_link();
         end
     }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdfast_engine::model::{Choice, LocPath, Needs, OfflineReason, Selection};
+use holdfast_engine::model::{Choice, HistoryKind, HistoryReport, LocPath, Needs, OfflineReason, Selection};
 
 use super::machine::{LOCATION, target};
 use super::run::{Run, Scene};
@@ -108,13 +108,7 @@ impl Run {
                 self.sync(scene);
             }
             Deed::Resolve => self.resolve(scene, false),
-            Deed::Undo => {
-                let undone = scene.machine.ask(LIMIT, scene.machine.handle().undo(None));
-                let text =
-                    format!("undo: {:?}", undone.map(|u| u.map(|u| u.what).map_err(|e| e.to_string())));
-                scene.machine.world.trace(|| text);
-                scene.stale = true;
-            }
+            Deed::Undo => self.undo(scene),
             Deed::Evict if self.plan.limited && self.rng.chance(500) => self.pin(scene),
             Deed::Evict => {
                 let handle = scene.machine.handle();
@@ -123,6 +117,21 @@ impl Run {
             }
             Deed::Forget => scene.machine.up.kernel.drop_caches(),
         }
+    }
+
+    /// Takes back what is the newest in the history, or anything in it: decisions and reconnections.
+    fn undo(&mut self, scene: &mut Scene) {
+        let handle = scene.machine.handle();
+        let all = scene.machine.ask(LIMIT, handle.history()).and_then(Result::ok).unwrap_or_default();
+        let one = self.rng.pick(&all).filter(|_| self.rng.chance(400)).map(|entry| entry.id);
+        let undone = scene.machine.ask(LIMIT, handle.undo(one));
+        if let Some(Ok(undone)) = &undone {
+            self.taken_back += usize::from(undone.kind == HistoryKind::Reconnection);
+        }
+        let words = |entry: HistoryReport| format!("{}, {} left out", entry.what, entry.left_out);
+        let text = format!("undo {one:?}: {:?}", undone.map(|u| u.map(words).map_err(|e| e.to_string())));
+        scene.machine.world.trace(|| text);
+        scene.stale = true;
     }
 
     /// Pins the whole location, or no longer.

@@ -36,6 +36,8 @@ pub struct Ended {
     /// Of the trace: the same for the same seed.
     pub hash: u64,
     pub conflicts: usize,
+    /// Reconnections that were taken back.
+    pub taken_back: usize,
     pub effects: usize,
     pub kills: usize,
 }

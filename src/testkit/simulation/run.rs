@@ -29,6 +29,8 @@ pub(super) struct Run {
     pub user: RandomUser,
     pub wrong: Vec<String>,
     pub conflicts: usize,
+    /// Reconnections that were taken back.
+    pub taken_back: usize,
 }
 
 /// What a run works on, once the machine is there.
@@ -54,6 +56,7 @@ impl Run {
             user: RandomUser::new(rng("second user")),
             wrong: Vec::new(),
             conflicts: 0,
+            taken_back: 0,
             plan,
         }
     }
@@ -107,6 +110,7 @@ impl Run {
         Ok(Ended {
             hash: scene.machine.world.trace_hash(),
             conflicts: self.conflicts,
+            taken_back: self.taken_back,
             effects: scene.machine.server.effects().len(),
             kills: scene.machine.kills,
         })

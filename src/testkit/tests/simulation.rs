@@ -79,7 +79,7 @@ fn nothing_is_lost() {
     let next = AtomicU64::new(seeds.start);
     let failures = Mutex::new(BTreeMap::new());
     let done = AtomicU64::new(0);
-    let conflicts = AtomicU64::new(0);
+    let (conflicts, taken_back) = (AtomicU64::new(0), AtomicU64::new(0));
     let began = std::time::Instant::now();
     let under_way: Mutex<BTreeMap<u64, std::time::Instant>> = Mutex::default();
     std::thread::scope(|scope| {
@@ -107,6 +107,7 @@ fn nothing_is_lost() {
                     match ended {
                         Ok(ended) => {
                             conflicts.fetch_add(ended.conflicts as u64, Relaxed);
+                            taken_back.fetch_add(ended.taken_back as u64, Relaxed);
                         }
                         Err(text) => {
                             failures.lock().unwrap().insert(seed, text);
@@ -119,10 +120,11 @@ fn nothing_is_lost() {
     });
     let minutes = began.elapsed().as_secs_f64() / 60.0;
     println!(
-        "{} runs, {:.0} a minute, {} conflicts",
+        "{} runs, {:.0} a minute, {} conflicts, {} reconnections taken back",
         done.load(Relaxed),
         done.load(Relaxed) as f64 / minutes,
-        conflicts.load(Relaxed)
+        conflicts.load(Relaxed),
+        taken_back.load(Relaxed)
     );
     let failures = failures.into_inner().unwrap();
     for text in failures.values() {

@@ -4,7 +4,12 @@ use serde_json::Value;
 
 use crate::common::{Is, Session, all_have, has};
 
-const HISTORY: [(&str, Is); 3] = [("id", Is::Number), ("at", Is::Time), ("what", Is::Text)];
+const HISTORY: [(&str, Is); 4] = [
+    ("id", Is::Number),
+    ("at", Is::Time),
+    ("what", Is::Text),
+    ("kind", Is::OneOf(&["decision", "restored", "reconnection"])),
+];
 const WHY: [(&str, Is); 2] = [("at", Is::Time), ("what", Is::Text)];
 const STASH: [(&str, Is); 7] = [
     ("id", Is::Number),
@@ -88,6 +93,58 @@ fn a_decision_that_was_sent_is_taken_back_as_a_change() {
     assert_eq!(s.read_there("a.txt"), "a.txt here\n");
     s.ctl(&["undo", &id]).refused(1, &["taken back"]);
     s.ctl(&["undo", "999999"]).refused(1, &["history"]);
+    s.must_agree();
+}
+
+#[test]
+fn a_reconnection_is_told_and_taken_back_on_both_sides() {
+    let files = [("a.txt", "a\n"), ("b.txt", "b\n"), ("docs/c.txt", "c\n"), ("quiet.txt", "q\n")];
+    let Some(s) = Session::pinned(&files) else { return };
+    assert_eq!(s.json(&["history"]), Value::Array(Vec::new()));
+    s.offline();
+    s.write_here("a.txt", "a here\n");
+    s.write_here("new.txt", "new here\n");
+    s.shell("mv docs/c.txt moved.txt && rmdir docs").done();
+    s.write_there("b.txt", "b there\n");
+    s.write_there("theirs.txt", "new there\n");
+    s.online(0);
+    s.sync(0);
+    // What came is to be here before it can go again.
+    s.ok(&["pin", "nas:", "--wait"]);
+    let history = s.json(&["history"]);
+    all_have(&history, &HISTORY);
+    let entry = &history[0];
+    assert_eq!(entry["kind"], "reconnection", "{history}");
+    assert_eq!((&entry["location"], &entry["can_undo"]), (&Value::from("nas"), &Value::from(true)));
+    assert_eq!(entry["items"], 6, "{history}");
+    let what = entry["what"].as_str().unwrap();
+    assert!(what.starts_with("nas came back after "), "{what}");
+    assert!(what.ends_with(": 4 changes sent, 2 taken from the server"), "{what}");
+    assert!(s.ok(&["history"]).contains(what));
+
+    let taken = s.json(&["undo", &entry["id"].to_string()]);
+    has(&taken, &HISTORY);
+    assert_eq!((&taken["undone"], &taken["left_out"]), (&Value::from(true), &Value::from(0)));
+    s.sync(0);
+    for (name, content) in files {
+        assert_eq!(s.read_here(name), content, "{name} here");
+        assert_eq!(s.read_there(name), content, "{name} there");
+    }
+    assert_eq!(s.shell("ls").done().text(), "a.txt\nb.txt\ndocs\nquiet.txt\n");
+    let stash = s.json(&["stash", "list"]);
+    all_have(&stash, &STASH);
+    let mut sides: Vec<_> =
+        stash.as_array().unwrap().iter().map(|v| (v["path"].to_string(), v["side"].to_string())).collect();
+    sides.sort();
+    let side = |path: &str, side: &str| (format!("\"nas:{path}\""), format!("\"{side}\""));
+    let expected = [
+        side("a.txt", "local"),
+        side("b.txt", "server"),
+        side("new.txt", "local"),
+        side("theirs.txt", "server"),
+    ];
+    assert_eq!(sides, expected);
+    s.ctl(&["undo", &entry["id"].to_string()]).refused(1, &["taken back"]);
     s.must_agree();
 }
 

@@ -184,7 +184,8 @@ pub struct History(pub Engine);
 #[interface(name = "app.holdfast.Engine1.History")]
 impl History {
     /// Resolutions and reconnections, newest first.
-    /// Keys: id t, at x, what s, items t, undone b, can_undo b.
+    /// Keys: id t, at x, what s, items t, undone b, can_undo b, kind s (decision, restored, reconnection),
+    /// location s (absent where it concerns several), left_out t (items that stayed when it was taken back).
     async fn list(&self) -> Result<Vec<HistoryDict>> {
         Ok(to_wire(&self.0.history().await?))
     }

@@ -1,6 +1,7 @@
 //! The shapes of the contract, key by key.
 
 use super::*;
+use holdfast_engine::model::{HistoryId, HistoryKind};
 
 fn target(path: &[u8]) -> Target {
     Target { location: "nas".into(), path: LocPath::parse(path).unwrap() }
@@ -173,6 +174,26 @@ fn decisions() {
         stash(&entry).to_string(),
         r#"{"id":1,"path":"nas:a","side":"server","size":12,"digest":null,"at":"2026-11-22T10:00:00Z","why":"local was kept"}"#
     );
+}
+
+#[test]
+fn the_history() {
+    let entry = HistoryReport {
+        id: HistoryId(4),
+        at: AT,
+        what: "nas came back: 1 change sent".into(),
+        items: 1,
+        undone: false,
+        can_undo: true,
+        kind: HistoryKind::Reconnection,
+        location: Some("nas".into()),
+        left_out: 0,
+    };
+    assert_eq!(
+        history(&entry).to_string(),
+        r#"{"id":4,"at":"2026-11-22T10:00:00Z","what":"nas came back: 1 change sent","items":1,"undone":false,"can_undo":true,"kind":"reconnection","location":"nas","left_out":0}"#
+    );
+    assert_eq!(history(&HistoryReport { location: None, ..entry })["location"], Value::Null);
 }
 
 #[test]

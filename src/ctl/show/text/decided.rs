@@ -131,9 +131,23 @@ pub fn stash(entries: &[StashReport]) -> String {
     table(&columns, &rows)
 }
 
+/// What was taken back, and how much of it was not.
+pub fn undone(entry: &HistoryReport) -> String {
+    let what = plain(&entry.what);
+    let left = match entry.left_out {
+        0 => String::new(),
+        1 => format!("\n1 of {} items stays as it is: {LEFT_OUT}", entry.items),
+        n => format!("\n{n} of {} items stay as they are: {LEFT_OUT}", entry.items),
+    };
+    format!("Taken back: {what}{left}\n")
+}
+
+const LEFT_OUT: &str = "what is to go or to come back is not here, is open in a program, waits in a conflict, or \
+                        something else stands in its place.";
+
 pub fn history(entries: &[HistoryReport]) -> String {
     if entries.is_empty() {
-        return "Nothing was decided yet.\n".into();
+        return "Nothing was decided yet, and no location came back.\n".into();
     }
     let rows: Vec<_> = entries
         .iter()
@@ -146,6 +160,8 @@ pub fn history(entries: &[HistoryReport]) -> String {
             vec![
                 entry.id.to_string(),
                 local(entry.at),
+                entry.kind.word().to_owned(),
+                entry.location.as_deref().map(plain).unwrap_or_default(),
                 entry.items.to_string(),
                 plain(&entry.what),
                 undone.to_owned(),
@@ -155,6 +171,8 @@ pub fn history(entries: &[HistoryReport]) -> String {
     let columns = [
         ("ID", Align::Right),
         ("AT", Align::Left),
+        ("KIND", Align::Left),
+        ("LOCATION", Align::Left),
         ("ITEMS", Align::Right),
         ("WHAT", Align::Left),
         ("", Align::Left),

@@ -1,7 +1,8 @@
 use super::*;
-use crate::model::{Kind, NodeId, RequestId, Time};
+use crate::model::{HistoryId, ItemId, Kind, NodeId, RequestId, Time};
 use crate::store::persist::Forget;
-use crate::store::rows::Node;
+use crate::store::rows::{Delta, Node};
+use crate::store::rows_before::{Before1, History1};
 
 const BOOT: [u8; 16] = [7; 16];
 
@@ -283,6 +284,48 @@ fn a_newer_format_of_this_boot_is_refused() {
     fs::write(&path, bytes).unwrap();
     assert!(matches!(open(dir.path()).recover(0), Err(StoreError::TooNew { found: 3, known: 2, .. })));
     assert!(path.exists());
+}
+
+/// An engine that was killed just before it was replaced by this one.
+#[test]
+fn what_the_format_before_holds_is_understood() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), 1..=1);
+    let path = only_segment(dir.path());
+    let mut bytes = fs::read(&path).unwrap()[..HEADER_BYTES].to_vec();
+    bytes[8] = 1;
+    let check = check_of(&[&bytes[..28]]);
+    bytes[28..36].copy_from_slice(&check);
+    let history = || History1 {
+        id: HistoryId(7),
+        at: Time(3),
+        what: "1 conflict decided: keep local".into(),
+        undone: false,
+        before: vec![Before1 { item: ItemId(5), row: None, node: None, after: None }],
+    };
+    let old = vec![Delta1::History(HistoryId(7), Some(Box::new(history()))), Delta1::NextId(9)];
+    let payload = postcard::to_allocvec(&old).unwrap();
+    let mut record = (payload.len() as u32).to_le_bytes().to_vec();
+    record.extend(1_u64.to_le_bytes());
+    record.extend(check_of(&[&record, &payload]));
+    bytes.extend(record);
+    bytes.extend(payload);
+    fs::write(&path, bytes).unwrap();
+    let (now, befores) = history().into_now();
+    let (id, before) = befores[0].clone();
+    let expected = vec![
+        Delta::History(HistoryId(7), Some(Box::new(now))),
+        Delta::Before(id, Some(Box::new(before))),
+        Delta::NextId(9),
+    ];
+    let expected = Step { deltas: expected, note: Note::default() };
+    let mut journal = open(dir.path());
+    assert_eq!(journal.recover(0).unwrap().records, [(1, expected.deltas.clone())]);
+    // What is written now goes into a segment of its own.
+    journal.append(2, &expected).unwrap();
+    drop(journal);
+    let both = [(1, expected.deltas.clone()), (2, expected.deltas)];
+    assert_eq!(open(dir.path()).recover(0).unwrap().records, both);
 }
 
 #[test]

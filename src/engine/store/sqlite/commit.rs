@@ -7,7 +7,7 @@ use super::schema::{self, Table};
 use super::words;
 use crate::model::{Digest, Name, State, Xattrs};
 use crate::store::rows::{
-    ContentRow, Delta, Happened, History, Intent, Item, Location, Node, Problem, ServerSide, Stashed,
+    Before, ContentRow, Delta, Happened, History, Intent, Item, Location, Node, Problem, ServerSide, Stashed,
 };
 
 pub fn commit(connection: &mut Connection, deltas: &[Delta], seq: u64) -> Result<()> {
@@ -33,6 +33,7 @@ struct Writer<'t> {
     setting: Put<'t>,
     stash: Put<'t>,
     history: Put<'t>,
+    before: Put<'t>,
     happened: Put<'t>,
     meta: CachedStatement<'t>,
 }
@@ -51,6 +52,7 @@ impl<'t> Writer<'t> {
             setting: put(&schema::SETTING)?,
             stash: put(&schema::STASH)?,
             history: put(&schema::HISTORY)?,
+            before: put(&schema::BEFORE)?,
             happened: put(&schema::HAPPENED)?,
             meta: transaction.prepare_cached("UPDATE meta SET value = ?2 WHERE key = ?1")?,
         })
@@ -64,6 +66,10 @@ impl<'t> Writer<'t> {
             Delta::Location(id, row) => self.location(id.0, row.as_deref()),
             Delta::Stash(id, row) => self.stash.set(id.0, row.as_deref(), stash),
             Delta::History(id, row) => self.history.set(id.0, row.as_deref(), history),
+            Delta::Before(id, Some(row)) => self.before.set(id.history.0, Some(&(id.number, &**row)), before),
+            Delta::Before(id, None) => {
+                self.before.remove.execute([id.history.0 as i64, id.number as i64]).map(drop)
+            }
             Delta::Happened(row) => self.happened.put(row.seq, |p| happened(p, row)),
             Delta::NextId(next) => self.meta("next_id", *next),
         }
@@ -100,14 +106,14 @@ impl<'t> Writer<'t> {
 }
 
 /// Puts rows into one table, or takes them out; binds column by column in the order of the table.
-struct Put<'t> {
+pub(super) struct Put<'t> {
     put: CachedStatement<'t>,
     remove: CachedStatement<'t>,
     bound: usize,
 }
 
 impl<'t> Put<'t> {
-    fn new(transaction: &'t Transaction<'_>, table: &Table) -> Result<Put<'t>> {
+    pub(super) fn new(transaction: &'t Transaction<'_>, table: &Table) -> Result<Put<'t>> {
         Ok(Put {
             put: transaction.prepare_cached(table.put_sql())?,
             remove: transaction.prepare_cached(table.remove_sql())?,
@@ -115,7 +121,12 @@ impl<'t> Put<'t> {
         })
     }
 
-    fn set<T>(&mut self, id: u64, row: Option<&T>, bind: fn(&mut Self, &T) -> Result<()>) -> Result<()> {
+    pub(super) fn set<T>(
+        &mut self,
+        id: u64,
+        row: Option<&T>,
+        bind: fn(&mut Self, &T) -> Result<()>,
+    ) -> Result<()> {
         match row {
             Some(row) => self.put(id, |put| bind(put, row)),
             None => self.remove(id),
@@ -273,11 +284,24 @@ fn stash(p: &mut Put<'_>, stashed: &Stashed) -> Result<()> {
     p.bind(stashed.kept)
 }
 
-fn history(p: &mut Put<'_>, history: &History) -> Result<()> {
+pub(super) fn history(p: &mut Put<'_>, history: &History) -> Result<()> {
     p.bind(history.at.0)?;
     p.bind(&history.what)?;
     p.bind(history.undone)?;
-    p.postcard(Some(&history.before))
+    p.bind(history.kind.word())?;
+    p.opt_number(history.location.map(|location| location.0))?;
+    p.number(history.items)?;
+    p.opt_number(history.counted.away_seconds)?;
+    p.number(history.counted.sent)?;
+    p.number(history.counted.taken)?;
+    p.number(history.counted.conflicts)?;
+    p.bind(history.released)?;
+    p.number(history.left_out)
+}
+
+pub(super) fn before(p: &mut Put<'_>, (number, before): &(u64, &Before)) -> Result<()> {
+    p.number(*number)?;
+    p.postcard(Some(before))
 }
 
 fn happened(p: &mut Put<'_>, happened: &Happened) -> Result<()> {

@@ -12,13 +12,13 @@ use super::columns::{Columns, Decode, OnBad, each};
 use super::schema::{self, Table};
 use super::{store_error, words};
 use crate::model::{
-    ConflictId, ConflictKind, ContentId, HistoryId, ItemId, LocationId, Meta, Name, NodeId, Side, StashId,
-    State, Version, Xattrs,
+    ConflictId, ConflictKind, ContentId, HistoryId, HistoryKind, ItemId, LocationId, Meta, Name, NodeId,
+    Side, StashId, State, Version, Xattrs,
 };
 use crate::store::persist::StoreError;
 use crate::store::rows::{
-    Aspects, Conflict, ContentRow, Entry, Happened, History, Intent, Item, Location, Node, Over, Pending,
-    Rows, ServerSide, Stashed,
+    Aspects, Before, BeforeId, Conflict, ContentRow, Counted, Entry, Happened, History, Intent, Item,
+    Location, Node, Over, Pending, Rows, ServerSide, Stashed,
 };
 
 type Result<T> = std::result::Result<T, StoreError>;
@@ -33,6 +33,7 @@ pub fn load(connection: &Connection) -> Result<Rows> {
     each(&transaction, &schema::CONTENT, content, bad, |content| rows.contents.push(content))?;
     each(&transaction, &schema::STASH, stashed, bad, |stashed| rows.stash.push(stashed))?;
     each(&transaction, &schema::HISTORY, history, bad, |history| rows.history.push(history))?;
+    each(&transaction, &schema::BEFORE, before, bad, |before| rows.befores.push(before))?;
     locations(&transaction, bad, |location| rows.locations.push(location))?;
     rows.next_id = meta(&transaction, "next_id")?;
     Ok(rows)
@@ -353,8 +354,24 @@ pub fn history(c: &mut Columns<'_>) -> Result<History> {
         at: c.time()?,
         what: c.text()?.to_owned(),
         undone: c.flag()?,
-        before: c.opt_postcard()?.unwrap_or_default(),
+        kind: c.word(HistoryKind::from_word)?,
+        location: c.opt_number()?.map(LocationId),
+        items: c.number()?,
+        counted: Counted {
+            away_seconds: c.opt_number()?,
+            sent: c.number()?,
+            taken: c.number()?,
+            conflicts: c.number()?,
+        },
+        released: c.flag()?,
+        left_out: c.number()?,
     })
+}
+
+pub fn before(c: &mut Columns<'_>) -> Result<(BeforeId, Before)> {
+    let id = BeforeId { history: HistoryId(c.key()), number: c.number()? };
+    let before = c.opt_postcard()?;
+    Ok((id, before.ok_or_else(|| c.bad("nothing where a value belongs"))?))
 }
 
 pub fn happened(c: &mut Columns<'_>) -> Result<Happened> {

@@ -2,7 +2,7 @@
 //!
 //! Numbers of 64 bits without sign (ids, sizes) are kept bit for bit in SQLite's signed ones: past
 //! 2^63 they show as negative. Times are nanoseconds since 1970. Kinds, sides and the like are
-//! words. `xattrs`, `changed` and `before` are postcard.
+//! words. `xattrs`, `changed` and `before.before` are postcard.
 //!
 //! No foreign keys and no unique places: rows of one commit come in any order. `verify` looks.
 
@@ -11,7 +11,9 @@ use std::sync::OnceLock;
 use rusqlite::Transaction;
 
 use super::store_error;
+use crate::model::{HistoryId, Time};
 use crate::store::persist::StoreError;
+use crate::store::rows_before::History1;
 
 /// "HDFT", in the header of the file.
 pub const APPLICATION_ID: i32 = 0x4844_4654;
@@ -19,7 +21,7 @@ pub const APPLICATION_ID: i32 = 0x4844_4654;
 pub type Step = fn(&Transaction<'_>) -> rusqlite::Result<()>;
 
 /// The step at n leads from version n to n + 1; never changed once released.
-pub const STEPS: &[Step] = &[create];
+pub const STEPS: &[Step] = &[create, befores_apart];
 
 /// Brings the database to the version the steps lead to, all or nothing.
 pub fn migrate(transaction: &Transaction<'_>, from: usize, steps: &[Step]) -> Result<(), StoreError> {
@@ -33,6 +35,50 @@ fn create(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
     transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     transaction.execute_batch(VERSION_1)
 }
+
+/// What was before an entry of the history gets rows of its own, one for each item, and the history
+/// knows reconnections.
+fn befores_apart(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+    transaction.execute_batch(VERSION_2)?;
+    let mut old = transaction.prepare("SELECT id, at, what, undone, before FROM history_1 ORDER BY id")?;
+    let mut rows = old.query([])?;
+    let mut histories = super::commit::Put::new(transaction, &HISTORY)?;
+    let mut befores = super::commit::Put::new(transaction, &BEFORE)?;
+    while let Some(row) = rows.next()? {
+        let blob: Vec<u8> = row.get(4)?;
+        let before = postcard::from_bytes(&blob).map_err(|error| {
+            rusqlite::Error::FromSqlConversionFailure(4, rusqlite::types::Type::Blob, error.into())
+        })?;
+        let id = HistoryId(row.get::<_, i64>(0)? as u64);
+        let old = History1 { id, at: Time(row.get(1)?), what: row.get(2)?, undone: row.get(3)?, before };
+        let (history, all) = old.into_now();
+        histories.set(id.0, Some(&history), super::commit::history)?;
+        for (id, before) in &all {
+            befores.set(id.history.0, Some(&(id.number, before)), super::commit::before)?;
+        }
+    }
+    drop(rows);
+    drop(old);
+    transaction.execute_batch("DROP TABLE history_1")
+}
+
+const VERSION_2: &str = "
+ALTER TABLE history RENAME TO history_1;
+
+CREATE TABLE history (
+  id INTEGER PRIMARY KEY NOT NULL, at INTEGER NOT NULL, what TEXT NOT NULL,
+  undone INTEGER NOT NULL CHECK (undone IN (0, 1)), kind TEXT NOT NULL, location INTEGER,
+  items INTEGER NOT NULL, away_seconds INTEGER,
+  sent INTEGER NOT NULL, taken INTEGER NOT NULL, conflicts INTEGER NOT NULL,
+  released INTEGER NOT NULL CHECK (released IN (0, 1)), left_out INTEGER NOT NULL
+) STRICT;
+
+-- number: see BeforeId.
+CREATE TABLE before (
+  history INTEGER NOT NULL, number INTEGER NOT NULL, before BLOB NOT NULL,
+  PRIMARY KEY (history, number)
+) STRICT, WITHOUT ROWID;
+";
 
 const VERSION_1: &str = "
 -- 'seq': the last journal record in here; 'next_id': numbers are handed out up to here.
@@ -135,8 +181,9 @@ CREATE INDEX happened_target ON happened (target);
 /// A table as rows are written to and read from it.
 pub struct Table {
     pub name: &'static str,
-    /// The first is the key.
+    /// The first is the key, or the first two.
     columns: &'static str,
+    keys: usize,
     /// The columns of a state follow.
     state: bool,
     put: OnceLock<String>,
@@ -152,11 +199,19 @@ pub fn state_columns() -> usize {
 
 impl Table {
     const fn new(name: &'static str, columns: &'static str) -> Table {
-        Table { name, columns, state: false, put: OnceLock::new(), remove: OnceLock::new() }
+        Table::of(name, columns, 1, false)
     }
 
     const fn with_state(name: &'static str, columns: &'static str) -> Table {
-        Table { name, columns, state: true, put: OnceLock::new(), remove: OnceLock::new() }
+        Table::of(name, columns, 1, true)
+    }
+
+    const fn with_two_keys(name: &'static str, columns: &'static str) -> Table {
+        Table::of(name, columns, 2, false)
+    }
+
+    const fn of(name: &'static str, columns: &'static str, keys: usize, state: bool) -> Table {
+        Table { name, columns, keys, state, put: OnceLock::new(), remove: OnceLock::new() }
     }
 
     pub fn columns(&self) -> Vec<&'static str> {
@@ -173,7 +228,10 @@ impl Table {
     }
 
     pub fn remove_sql(&self) -> &str {
-        self.remove.get_or_init(|| format!("DELETE FROM {} WHERE {} = ?", self.name, self.columns()[0]))
+        self.remove.get_or_init(|| {
+            let keys: Vec<String> = self.keys().iter().map(|key| format!("{key} = ?")).collect();
+            format!("DELETE FROM {} WHERE {}", self.name, keys.join(" AND "))
+        })
     }
 
     /// `rest` follows the name of the table.
@@ -181,9 +239,13 @@ impl Table {
         format!("SELECT {} FROM {} {rest}", self.columns().join(","), self.name)
     }
 
+    fn keys(&self) -> Vec<&'static str> {
+        self.columns().into_iter().take(self.keys).collect()
+    }
+
     /// All rows, by key.
     pub fn all_sql(&self) -> String {
-        self.select_sql(&format!("ORDER BY {}", self.columns()[0]))
+        self.select_sql(&format!("ORDER BY {}", self.keys().join(",")))
     }
 }
 
@@ -205,5 +267,9 @@ pub static NODE: Table = Table::new(
 pub static CONTENT: Table = Table::new("content", "id file size over over_limit changed whole sealed digest");
 pub static STASH: Table =
     Table::new("stash", "id location target side kind mode mtime size content link_target at why kept");
-pub static HISTORY: Table = Table::new("history", "id at what undone before");
+pub static HISTORY: Table = Table::new(
+    "history",
+    "id at what undone kind location items away_seconds sent taken conflicts released left_out",
+);
+pub static BEFORE: Table = Table::with_two_keys("before", "history number before");
 pub static HAPPENED: Table = Table::new("happened", "seq item at target what");

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::*;
 use crate::model::*;
 use crate::store::rows::*;
+use crate::store::rows_before::{Before1, History1};
 
 mod findings;
 mod samples;
@@ -77,7 +78,7 @@ fn writing_twice_changes_nothing_and_none_takes_away() {
     db.commit(&removals(&rows), 4).unwrap();
     let left = db.load().unwrap();
     assert_eq!(left, Rows { next_id: rows.next_id, ..Rows::default() });
-    for table in ["base", "server", "intent", "setting"] {
+    for table in ["base", "server", "intent", "setting", "before"] {
         let count: i64 =
             db.connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
         assert_eq!(count, 0, "{table}");
@@ -146,6 +147,7 @@ fn tables_are_as_the_code_names_them() {
         &schema::CONTENT,
         &schema::STASH,
         &schema::HISTORY,
+        &schema::BEFORE,
         &schema::HAPPENED,
     ] {
         let mut statement = db.connection.prepare("SELECT name FROM pragma_table_info(?)").unwrap();
@@ -319,4 +321,44 @@ fn an_older_database_is_brought_up_to_date_or_stays_as_it_is() {
     assert_eq!(db.load().unwrap().nodes.len(), odd_rows().nodes.len());
     drop(db);
     assert!(matches!(Sqlite::open(&path(&dir)), Err(StoreError::TooNew { .. })));
+}
+
+/// A store of the first version, as it was written then.
+#[test]
+fn what_was_before_a_decision_outlives_the_step_to_rows_of_its_own() {
+    let dir = temp();
+    let old = Sqlite::open_with(&path(&dir), &schema::STEPS[..1]).unwrap();
+    let row = |id| Some(Box::new(bare_item(id)));
+    let befores = [(9, row(9)), (4, None), (9, row(9))].map(|(item, row)| Before1 {
+        item: ItemId(item),
+        row,
+        node: None,
+        after: None,
+    });
+    let blob = postcard::to_allocvec(&befores[..]).unwrap();
+    let put = |id: i64, what: &str, before: &[u8]| {
+        let sql = "INSERT INTO history (id, at, what, undone, before) VALUES (?, 7, ?, 0, ?)";
+        old.connection.execute(sql, (id, what, before)).unwrap();
+    };
+    put(3, "3 conflicts decided: keep local", &blob);
+    put(5, "nas:a put back from the stash", &[0]);
+    drop(old);
+
+    let rows = open(&dir).load().unwrap();
+    let history = History1 {
+        id: HistoryId(3),
+        at: Time(7),
+        what: "3 conflicts decided: keep local".into(),
+        undone: false,
+        before: befores.into(),
+    };
+    let (history, expected) = history.into_now();
+    assert_eq!(rows.befores, expected);
+    assert_eq!((history.kind, history.items), (HistoryKind::Decision, 3));
+    assert_eq!(history.location, Some(LocationId(1)));
+    assert_eq!(rows.history[0], history);
+    assert_eq!(rows.history[1].kind, HistoryKind::Restored);
+    assert_eq!(rows.history.len(), 2);
+    let numbers: Vec<u64> = rows.befores.iter().map(|(id, _)| id.number).collect();
+    assert_eq!(numbers, [0, 1, 2]);
 }

@@ -59,6 +59,8 @@ const QUESTIONS: &[&str] = &[
        FROM intent WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
     "SELECT format('Stash %u has content %u, which does not exist.', id, content)
        FROM stash WHERE content IS NOT NULL AND content NOT IN (SELECT id FROM content)",
+    "SELECT format('History %u does not exist, and what was before it does.', history)
+       FROM before WHERE history NOT IN (SELECT id FROM history) GROUP BY history",
     "SELECT format('Content %u lies over content %u, which does not exist.', id, over)
        FROM content WHERE over IS NOT NULL AND over NOT IN (SELECT id FROM content)",
     // What may be there once only.
@@ -148,6 +150,7 @@ fn rows(connection: &Connection, found: &mut Vec<String>) -> Result<()> {
     only_read(connection, &schema::NODE, load::node, &mut note)?;
     only_read(connection, &schema::STASH, load::stashed, &mut note)?;
     only_read(connection, &schema::HISTORY, load::history, &mut note)?;
+    only_read(connection, &schema::BEFORE, load::before, &mut note)?;
     only_read(connection, &schema::HAPPENED, load::happened, &mut note)?;
     let mut past_end = Vec::new();
     each(connection, &schema::CONTENT, load::content, &mut note, |content: ContentRow| {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use ignore::gitignore::Gitignore;
 
-use crate::model::{HistoryId, ItemId, Kind, LocationId, Name, NodeId, StashId, State, Xattrs, no_xattrs};
-use crate::store::rows::{History, Item, Location, Node, ServerSide, Stashed};
+use crate::model::{ItemId, Kind, LocationId, Name, NodeId, StashId, State, Xattrs, no_xattrs};
+use crate::store::rows::{Item, Location, Node, ServerSide, Stashed};
 
-use super::{Live, LiveLocation, Touched, Tree, contents_of_before, contents_of_item, contents_of_node};
+use super::{Live, LiveLocation, Touched, Tree, contents_of_item, contents_of_node};
 
 impl Tree {
     pub(in crate::store) fn put_item(&mut self, id: ItemId, row: Option<Item>) -> Option<Item> {
@@ -139,6 +139,7 @@ impl Tree {
                     attention: BTreeSet::new(),
                     touched: Touched::default(),
                     removed: HashMap::new(),
+                    reconnection: None,
                 };
                 self.locations.insert(id, live);
                 None
@@ -156,20 +157,6 @@ impl Tree {
             None => self.stash.remove(&id),
         };
         if let Some(content) = old.as_ref().and_then(|r| r.content) {
-            self.release(content);
-        }
-        old
-    }
-
-    pub(in crate::store) fn put_history(&mut self, id: HistoryId, row: Option<History>) -> Option<History> {
-        for content in row.iter().flat_map(|r| &r.before).flat_map(contents_of_before) {
-            self.retain(content);
-        }
-        let old = match row {
-            Some(row) => self.history.insert(id, row),
-            None => self.history.remove(&id),
-        };
-        for content in old.iter().flat_map(|r| &r.before).flat_map(contents_of_before) {
             self.release(content);
         }
         old

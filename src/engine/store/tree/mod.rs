@@ -6,6 +6,7 @@
 
 mod children;
 mod compact;
+mod history;
 mod index;
 mod places;
 mod touched;
@@ -21,9 +22,10 @@ use crate::model::{
     ContentId, HistoryId, ItemId, Kind, LocPath, LocationId, Name, NodeId, Side, StashId, Time,
 };
 
-use super::rows::{Aspects, Before, History, Item, Location, Node, Rows, ServerSide, Stashed};
+use super::rows::{Aspects, Before, BeforeId, History, Item, Location, Node, Rows, ServerSide, Stashed};
 use children::Children;
 pub use compact::{Entries, IdMap, Links};
+pub use history::Reconnection;
 use touched::Touched;
 
 /// A node and what of it lives only as long as the process.
@@ -80,6 +82,7 @@ pub struct LiveLocation {
     touched: Touched,
     /// `World::elapsed` at which items were removed here: a removal settles like any other change.
     removed: HashMap<ItemId, Duration>,
+    reconnection: Option<Reconnection>,
 }
 
 #[derive(Default)]
@@ -94,6 +97,7 @@ pub struct Tree {
     locations: BTreeMap<LocationId, LiveLocation>,
     stash: BTreeMap<StashId, Stashed>,
     history: BTreeMap<HistoryId, History>,
+    befores: BTreeMap<BeforeId, Before>,
     refs: IdMap<ContentId, u32>,
 }
 
@@ -121,6 +125,9 @@ impl Tree {
         }
         for row in rows.history {
             tree.put_history(row.id, Some(row));
+        }
+        for (id, row) in rows.befores {
+            tree.put_before(id, Some(row));
         }
         tree
     }
@@ -255,10 +262,6 @@ impl Tree {
 
     pub fn stash(&self) -> &BTreeMap<StashId, Stashed> {
         &self.stash
-    }
-
-    pub fn history(&self) -> &BTreeMap<HistoryId, History> {
-        &self.history
     }
 
     pub fn is_referred(&self, content: ContentId) -> bool {

@@ -139,6 +139,7 @@ impl Worker {
         self.want_all_pinned();
         if looked == Looked::All {
             self.rounds.done.store(round, SeqCst);
+            self.looks.fetch_add(1, SeqCst);
         }
         // The log may have been found idle before what was just learnt.
         self.kick();

@@ -3,7 +3,7 @@
 use crate::model::{ItemId, Meta, Name, Needs, ProblemId, State, Version};
 use crate::remote::{Capabilities, RemoteError, TEMP_PREFIX};
 use crate::store::Tx;
-use crate::store::rows::{Aspects, Problem, ServerSide};
+use crate::store::rows::{Aspects, Did, Problem, ServerSide};
 use crate::sync::schedule::Step;
 
 /// The server did as it was told: what it has now is `base`.
@@ -14,6 +14,7 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
     };
     let old_place = item.base.as_deref().and_then(|b| Some((b.parent?, b.name.clone())));
     let node_id = item.entry.as_ref().map(|e| e.node);
+    tx.note_agreed(id, Did::SENT);
     match intent.result.as_deref() {
         None => tx.edit_item(id, |item| {
             item.base = None;

@@ -80,6 +80,7 @@ impl Worker {
             if !self.is_stopping() {
                 let seq = self.store.item_seq();
                 let round = self.rounds.done.load(SeqCst);
+                let looked = self.looks.load(SeqCst);
                 // After each answer it would cost more than what is sent.
                 let began = self.world.elapsed();
                 held |= self.unsettled.swap(false, SeqCst);
@@ -122,6 +123,9 @@ impl Worker {
                 if sends.is_empty() && looks.is_empty() && !fetching && !full {
                     self.idle_at.store(seq.max(settled_at), SeqCst);
                     self.rounds.sent.fetch_max(round, SeqCst);
+                    if self.is_reconnected(looked, next.is_none()) {
+                        self.end_reconnection();
+                    }
                     self.progress.notify(usize::MAX);
                 }
             } else if sends.is_empty() {

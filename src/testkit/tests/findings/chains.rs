@@ -88,6 +88,10 @@ fn an_end_in_the_middle_loses_nothing() {
             place.at_rest();
             assert!(place.bytes("nas/image") == expected, "{writes} writes before the end");
             assert!(place.server.user().content("image").unwrap() == expected);
+            // What was sent after the end can be taken back, for as long as there is room for that.
+            place.world.run_until(place.handle().location_set("nas", "limit", "1K")).unwrap();
+            place.wait(20);
+            assert!(place.bytes("nas/image") == expected, "{writes} writes before the end");
             assert_eq!(files(&place), before, "{writes} writes before the end");
         }
     }

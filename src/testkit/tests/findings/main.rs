@@ -5,6 +5,7 @@
 mod chains;
 mod decisions;
 mod fetching;
+mod history;
 mod limits;
 mod line;
 mod link;

@@ -45,6 +45,7 @@ fn sound() -> (tempfile::TempDir, Sqlite) {
         locations: vec![location],
         stash: vec![],
         history: vec![],
+        befores: vec![],
         next_id: 40,
     };
     db.commit(&as_deltas(&rows), 1).unwrap();
@@ -60,6 +61,10 @@ fn a_sound_store_has_none() {
 #[test]
 fn each_disorder_is_told() {
     let cases = [
+        (
+            "INSERT INTO before VALUES (9, 1, x'0c00000000')",
+            "History 9 does not exist, and what was before it does.",
+        ),
         ("DELETE FROM location", "Item 10 belongs to location 1, which does not exist."),
         ("DELETE FROM location", "Setting a is of location 1, which does not exist."),
         ("UPDATE location SET root = 5", "Location 1 (nas) has item 5 as its root, which does not exist."),
@@ -169,7 +174,11 @@ fn each_broken_row_is_told_and_not_loaded() {
             "PRAGMA ignore_check_constraints = 1; UPDATE item SET node = NULL WHERE id = 12",
             "table item, row 12, column node",
         ),
-        ("INSERT INTO history VALUES (5, 0, '', 0, x'01')", "table history, row 5, column before"),
+        (
+            "INSERT INTO history VALUES (5, 0, '', 0, 'party', NULL, 0, NULL, 0, 0, 0, 0, 0)",
+            "table history, row 5, column kind",
+        ),
+        ("INSERT INTO before VALUES (5, 0, x'01')", "table before, row 5, column before"),
         ("DROP TABLE stash", "no such table: stash"),
         ("DELETE FROM meta WHERE key = 'next_id'", "table meta has no row next_id"),
     ];

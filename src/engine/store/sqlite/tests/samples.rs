@@ -222,6 +222,7 @@ pub fn odd_rows() -> Rows {
         row: Some(Box::new(items[0].clone())),
         node: Some(Box::new(nodes[1].clone())),
         after: None,
+        did: Did::SENT | Did::TAKEN,
     };
     let history = vec![
         History {
@@ -229,11 +230,32 @@ pub fn odd_rows() -> Rows {
             at: Time(i64::MAX),
             what: "w".into(),
             undone: true,
-            before: vec![before],
+            kind: HistoryKind::Reconnection,
+            location: Some(LocationId(u64::MAX)),
+            items: u64::MAX,
+            counted: Counted { away_seconds: Some(u64::MAX), sent: 1, taken: u64::MAX, conflicts: 3 },
+            released: true,
+            left_out: u64::MAX,
         },
-        History { id: HistoryId(2), at: Time(0), what: String::new(), undone: false, before: vec![] },
+        History {
+            id: HistoryId(2),
+            at: Time(0),
+            what: String::new(),
+            undone: false,
+            kind: HistoryKind::Decision,
+            location: None,
+            items: 0,
+            counted: Counted::default(),
+            released: false,
+            left_out: 0,
+        },
     ];
-    Rows { items, nodes, contents, locations, stash, history, next_id: u64::MAX }
+    let bare = Before { row: None, node: None, did: Did::empty(), ..before.clone() };
+    let befores = vec![
+        (BeforeId { history: HistoryId(1), number: 0 }, before),
+        (BeforeId { history: HistoryId(1), number: u64::MAX }, bare),
+    ];
+    Rows { items, nodes, contents, locations, stash, history, befores, next_id: u64::MAX }
 }
 
 pub fn as_deltas(rows: &Rows) -> Vec<Delta> {
@@ -244,6 +266,7 @@ pub fn as_deltas(rows: &Rows) -> Vec<Delta> {
     deltas.extend(rows.locations.iter().map(|row| Delta::Location(row.id, Some(Box::new(row.clone())))));
     deltas.extend(rows.stash.iter().map(|row| Delta::Stash(row.id, Some(Box::new(row.clone())))));
     deltas.extend(rows.history.iter().map(|row| Delta::History(row.id, Some(Box::new(row.clone())))));
+    deltas.extend(rows.befores.iter().map(|(id, row)| Delta::Before(*id, Some(Box::new(row.clone())))));
     deltas
 }
 
@@ -257,6 +280,7 @@ pub fn removals(rows: &Rows) -> Vec<Delta> {
             Delta::Location(id, _) => Delta::Location(id, None),
             Delta::Stash(id, _) => Delta::Stash(id, None),
             Delta::History(id, _) => Delta::History(id, None),
+            Delta::Before(id, _) => Delta::Before(id, None),
             other => other,
         })
         .collect()
@@ -269,4 +293,5 @@ pub fn sort(rows: &mut Rows) {
     rows.locations.sort_by_key(|row| row.id);
     rows.stash.sort_by_key(|row| row.id);
     rows.history.sort_by_key(|row| row.id);
+    rows.befores.sort_by_key(|(id, _)| *id);
 }

@@ -47,10 +47,11 @@ impl Worker {
         for (id, intent) in open {
             let fate = self.fate_of(id, &intent).await?;
             // As long as the intent stands, what it may have left is looked for again.
-            if let Some((folder, _)) = self.target(id).and_then(|p| p.split_last())
-                && folders.insert(folder.clone())
+            if let Some(((folder, _), path)) = self.target_place(id)
+                && let Some((above, _)) = path.split_last()
+                && folders.insert(folder)
             {
-                self.clear_leftovers(&folder, true).await?;
+                self.clear_leftovers(&above, true).await?;
             }
             self.carry_out(id, fate)?;
         }
@@ -96,13 +97,18 @@ impl Worker {
     /// Looks once more where a call that was given up may have been carried out late.
     pub(super) async fn tidy_up(&self) -> Result<(), End> {
         let now = self.world.elapsed();
-        let due: Vec<LocPath> = {
+        let due: Vec<ItemId> = {
             let untidy = self.untidy.lock();
-            let due = untidy.iter().filter(|(_, until)| **until <= now);
-            due.map(|(folder, _)| folder.clone()).collect()
+            untidy.iter().filter(|(_, until)| **until <= now).map(|(folder, _)| *folder).collect()
         };
         for folder in due {
-            if self.clear_leftovers(&folder, false).await? {
+            // Where it is by now; what lay in one that is gone went with it.
+            let path = self.store.read().path(folder, Side::Server);
+            let is_clear = match path {
+                Some(path) => self.clear_leftovers(&path, false).await?,
+                None => true,
+            };
+            if is_clear {
                 self.untidy.lock().remove(&folder);
             }
         }
@@ -111,6 +117,10 @@ impl Worker {
 
     /// Where the server has it after the intent, else before.
     fn target(&self, id: ItemId) -> Option<LocPath> {
+        self.target_place(id).map(|(_, path)| path)
+    }
+
+    fn target_place(&self, id: ItemId) -> Option<((ItemId, Name), LocPath)> {
         let tree = self.store.read();
         let item = tree.item(id)?;
         let place = item
@@ -119,7 +129,8 @@ impl Worker {
             .and_then(|i| i.result.as_deref())
             .and_then(|s| Some((s.parent?, s.name.clone())))
             .or_else(|| tree.place(item, Side::Server))?;
-        Some(tree.path(place.0, Side::Server)?.join(&place.1))
+        let path = tree.path(place.0, Side::Server)?.join(&place.1);
+        Some((place, path))
     }
 
     async fn look_for(&self, id: ItemId, intent: &Intent) -> Result<Fate, RemoteError> {
@@ -225,6 +236,8 @@ impl Worker {
         let leftovers = match self.remote.leftovers(folder).await {
             Ok(leftovers) => leftovers,
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
+            // It is somewhere else, or about to be known as gone.
+            Err(RemoteError::NotFound) => return Ok(false),
             Err(_) => return Ok(true),
         };
         // Looked at after the listing: what was begun later is not in it.
@@ -250,7 +263,7 @@ impl Worker {
         }
         match self.remote.remove_file(path, &meta.version).await {
             Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
-            Err(RemoteError::Changed { .. }) => return Ok(false),
+            Err(RemoteError::Changed { .. } | RemoteError::NotFound) => return Ok(false),
             Err(error) => tracing::warn!(path = %path, %error, "a temporary name stays on the server"),
             Ok(()) => {}
         }
@@ -258,9 +271,9 @@ impl Worker {
     }
 
     /// Clears one away that is known by name; where that does not come off, the next look sees to it.
-    pub(super) async fn clear_known(&self, folder: &LocPath, name: &Name, meta: &Meta) -> Result<(), End> {
-        if !self.clear_leftover(&folder.join(name), meta).await? {
-            self.untidy.lock().entry(folder.clone()).or_insert(self.world.elapsed());
+    pub(super) async fn clear_known(&self, folder: ItemId, path: &LocPath, meta: &Meta) -> Result<(), End> {
+        if !self.clear_leftover(path, meta).await? {
+            self.untidy.lock().entry(folder).or_insert(self.world.elapsed());
         }
         Ok(())
     }

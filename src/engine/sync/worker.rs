@@ -74,7 +74,7 @@ pub struct Worker {
     pub(super) applying: futures::lock::Mutex<()>,
     pub(super) wanted: Mutex<Wanted>,
     /// Folders in which a call whose answer was lost may still leave a temporary name, and until when.
-    pub(super) untidy: Mutex<BTreeMap<crate::model::LocPath, Duration>>,
+    pub(super) untidy: Mutex<BTreeMap<ItemId, Duration>>,
     /// Records with the remote.
     pub(super) flights: Mutex<Flights>,
     /// Records that were refused and would only be refused again now.

@@ -31,6 +31,7 @@ const REGRESSIONS: &[(u64, &str)] = &[
     (459, "records of what lies in a folder that became another item's"),
     (590, "a chmod where the server keeps no modes was a conflict"),
     (592, "a temporary name was left when its clearing was cut off"),
+    (605, "a temporary name stayed in a folder that was moved before it was cleared"),
     (877, "bytes that are nowhere were reported as clean"),
     (901, "a mode taken for one name of a file, not recorded for the other"),
     (1095, "a folder was put in place of a file here"),

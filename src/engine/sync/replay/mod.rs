@@ -342,10 +342,14 @@ impl Worker {
     /// it goes to the stash. What stands at the path now may be ours or somebody's third one: as after
     /// an answer that was lost, a look tells.
     async fn keep_displaced(&self, id: ItemId, name: &Name) -> Result<(), End> {
-        let path = self.store.read().path(id, Side::Server);
-        if let Some((folder, _)) = path.and_then(|path| path.split_last()) {
-            match self.remote.stat(&folder.join(name)).await {
-                Ok(meta) => self.clear_known(&folder, name, &meta).await?,
+        let beside = {
+            let tree = self.store.read();
+            let place = tree.item(id).and_then(|item| tree.place(item, Side::Server));
+            place.and_then(|(folder, _)| Some((folder, tree.path(folder, Side::Server)?.join(name))))
+        };
+        if let Some((folder, path)) = beside {
+            match self.remote.stat(&path).await {
+                Ok(meta) => self.clear_known(folder, &path, &meta).await?,
                 Err(error @ RemoteError::Gone { .. }) => return Err(End::Lost(error)),
                 Err(error) => tracing::warn!(item = id.0, %error, "a displaced version is not found"),
             }

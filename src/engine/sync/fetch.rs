@@ -28,6 +28,8 @@ pub struct Wanted {
     urgent: VecDeque<ItemId>,
     pub(super) pinned: BTreeSet<ItemId>,
     failed: BTreeSet<ItemId>,
+    /// Was no longer what was read, or not there: not read again before it was looked at.
+    stale: BTreeSet<ItemId>,
     /// Contents being read in the background: wanted again, they need not be read twice.
     reading: BTreeMap<ContentId, ItemId>,
     pub under_way: usize,
@@ -83,7 +85,7 @@ impl Worker {
     pub(super) fn want_urgently(&self, id: ItemId) -> bool {
         let content = self.server_source(id).map(|source| source.content.id());
         let mut wanted = self.wanted.lock();
-        if wanted.failed.contains(&id) {
+        if wanted.failed.contains(&id) || wanted.stale.contains(&id) {
             return false;
         }
         let is_coming = content.is_some_and(|content| wanted.reading.contains_key(&content));
@@ -134,6 +136,7 @@ impl Worker {
         };
         let mut wanted = self.wanted.lock();
         wanted.failed.clear();
+        wanted.stale.clear();
         wanted.over_limit &= !missing.is_empty();
         wanted.pinned = missing;
         drop(wanted);
@@ -252,6 +255,7 @@ impl Worker {
                 Err(Failure::Remote(RemoteError::Changed { .. } | RemoteError::NotFound))
                 | Err(Failure::Differs) => {
                     self.give_up(&mut ranges, id);
+                    self.wanted.lock().stale.insert(id);
                     self.look_again(id);
                 }
                 Err(Failure::Remote(error)) => {

@@ -188,7 +188,9 @@ impl Worker {
     fn folders_of(&self, hints: &[Hint]) -> BTreeSet<ItemId> {
         let tree = self.store.read();
         let is_known = |folder: &ItemId| {
-            tree.item(*folder).is_some_and(|item| is_listed(&tree, item)) || tree.is_pinned(*folder)
+            tree.item(*folder).is_some_and(|item| is_listed(&tree, item))
+                || tree.is_pinned(*folder)
+                || !tree.server_children(*folder).is_empty()
         };
         let folder = |hint: &Hint| match hint {
             Hint::Folder(path) => tree.resolve(self.location, path, Side::Server),

@@ -3,6 +3,7 @@
 
 #![allow(dead_code, unused_imports, reason = "each test program uses a part of it")]
 
+mod far;
 mod keeper;
 mod known;
 mod ran;
@@ -13,12 +14,13 @@ mod tree;
 
 use std::time::{Duration, Instant};
 
+pub use far::Far;
 pub use keeper::kernel_sends_again;
 pub use known::{known, tries_known};
 pub use ran::Ran;
 pub use session::{Session, has_program, is_root, skip};
 pub use shape::{Is, all_have, has};
-pub use tree::{Times, Tree, differences, leftovers, tree};
+pub use tree::{Found, Times, Tree, differences, leftovers, tree};
 
 /// No test's outcome depends on speed: this is only how long a wait may last before it is hopeless.
 pub fn limit() -> Duration {

@@ -10,6 +10,7 @@ mod common;
 
 mod network;
 mod source;
+mod storm;
 mod story;
 
 use std::time::Instant;

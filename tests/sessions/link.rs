@@ -3,67 +3,9 @@
 
 use std::fs;
 
-use holdfast_testkit::relay::Relay;
-use holdfast_testkit::sshd::{HOST, Sshd};
-
-use crate::common::{Random, Session, Times, skip, until};
+use crate::common::{Far, Random, until};
 
 const MIB: u64 = 1 << 20;
-
-/// Fields go in their order: first the engine.
-struct Far {
-    s: Session,
-    relay: Relay,
-    sshd: Sshd,
-}
-
-impl Far {
-    fn new() -> Option<Far> {
-        let mut s = Session::prepared()?;
-        let sshd = Sshd::start().inspect_err(|why| skip(why)).ok()?;
-        let relay = Relay::to(sshd.port()).expect("a relay on loopback");
-        s.reached = (format!("sftp://{HOST}{}", s.there("").display()), Times::WholeSeconds);
-        // The configuration's port is the server's own.
-        s.serve_env.push(("HOLDFAST_SSH_COMMAND", format!("{} -p {}", sshd.ssh_command(), relay.port())));
-        s.serve();
-        Some(Far { s, relay, sshd })
-    }
-
-    fn link(&self) -> (String, String) {
-        let status = self.s.json(&["status"]);
-        let word = |key: &str| status["locations"][0][key].as_str().unwrap_or_default().to_owned();
-        (word("link"), word("reason"))
-    }
-
-    fn is_seen_to_be_gone(&self) {
-        let gone = ("offline".to_owned(), "server-gone".to_owned());
-        until("it is seen that the server is gone", || self.link() == gone);
-    }
-
-    fn is_back(&self) {
-        until("it is online again by itself", || self.link().0 != "offline");
-    }
-
-    fn set(&self, key: &str, value: &str) {
-        self.s.ok(&["location", "set", "nas", key, value]);
-    }
-
-    fn present(&self) -> u64 {
-        self.s.json(&["status"])["locations"][0]["present_bytes"].as_u64().unwrap_or(0)
-    }
-
-    fn temporary_names(&self) -> usize {
-        let names = fs::read_dir(self.s.there("")).unwrap().flatten().map(|e| e.file_name());
-        names.filter(|name| name.as_encoded_bytes().starts_with(b".holdfast-")).count()
-    }
-
-    fn ends_well(&self) {
-        self.s.sync(0);
-        self.s.must_agree();
-        assert_eq!(self.temporary_names(), 0, "nothing of ours is left on the server");
-        assert!(self.s.json(&["check"])["ok"].as_bool().unwrap());
-    }
-}
 
 #[test]
 fn a_large_fetch_goes_on_where_it_was_cut_off() {

@@ -8,10 +8,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod hand;
 mod network;
 mod source;
 mod storm;
 mod story;
+mod three;
 
 use std::time::Instant;
 

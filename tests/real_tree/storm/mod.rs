@@ -5,20 +5,19 @@
 //! `HOLDFAST_SEED=N` runs that seed alone, `HOLDFAST_FAULTS=N` about so many faults.
 
 mod fault;
-mod hand;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::common::{Far, Found, Random, limit, long, tree, until};
+use crate::common::{Far, Random, limit, long, until};
+use crate::hand::{Hand, Item, items, must_be, rest};
 use crate::source;
 use crate::story::stamps;
 use fault::Fault;
-use hand::{Hand, Item};
 
 /// How much of it.
 struct Size {
@@ -177,10 +176,6 @@ fn name(part: usize) -> String {
     format!("part-{part}")
 }
 
-fn rest(working: JoinHandle<Hand>) -> Hand {
-    working.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
-}
-
 /// Whether it came to so much before it was over.
 fn waits_for(far: &Far, bytes: u64, is_over: &impl Fn(&Far) -> bool) -> bool {
     let (from, end) = (far.passed(), Instant::now() + limit());
@@ -196,30 +191,4 @@ fn waits_for(far: &Far, bytes: u64, is_over: &impl Fn(&Far) -> bool) -> bool {
         thread::sleep(Duration::from_millis(1));
     }
     false
-}
-
-/// Files and links; folders come with what they hold.
-fn items(folder: &Path) -> BTreeMap<PathBuf, Item> {
-    let item = |found| match found {
-        Found::File { mode, bytes, .. } => Some(Item::File { mode, bytes }),
-        Found::Link { target } => Some(Item::Link { target }),
-        Found::Folder { .. } | Found::Other => None,
-    };
-    tree(folder).into_iter().filter_map(|(path, found)| Some((path, item(found)?))).collect()
-}
-
-#[track_caller]
-fn must_be(found: &BTreeMap<PathBuf, Item>, expected: &BTreeMap<PathBuf, Item>) {
-    let paths = found.keys().chain(expected.keys().filter(|path| !found.contains_key(*path)));
-    let wrong: Vec<_> = paths.filter(|path| found.get(*path) != expected.get(*path)).collect();
-    let told = |path: &&PathBuf| {
-        let told = |item: Option<&Item>| match item {
-            None => "nothing".into(),
-            Some(Item::File { mode, bytes }) => format!("{mode:o}, {} bytes", bytes.len()),
-            Some(Item::Link { target }) => format!("a link to {}", target.display()),
-        };
-        format!("{}: {}, to be {}", path.display(), told(found.get(*path)), told(expected.get(*path)))
-    };
-    let wrong: Vec<String> = wrong.iter().map(told).collect();
-    assert!(wrong.is_empty(), "not what was done:\n{}", wrong.join("\n"));
 }

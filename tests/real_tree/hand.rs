@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use crate::common::{Random, limit};
+use crate::common::{Found, Random, limit, tree};
 
 /// What is compared of an item: bytes and modes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -145,4 +145,35 @@ fn set_mode(path: &Path, mode: u32) -> io::Result<()> {
 
 fn append(path: &Path, bytes: &[u8]) -> io::Result<()> {
     OpenOptions::new().append(true).open(path)?.write_all(bytes)
+}
+
+pub fn rest(working: JoinHandle<Hand>) -> Hand {
+    working.join().unwrap_or_else(|why| std::panic::resume_unwind(why))
+}
+
+/// Files and links; folders come with what they hold.
+pub fn items(folder: &Path) -> BTreeMap<PathBuf, Item> {
+    let item = |found| match found {
+        Found::File { mode, bytes, .. } => Some(Item::File { mode, bytes }),
+        Found::Link { target } => Some(Item::Link { target }),
+        Found::Folder { .. } | Found::Other => None,
+    };
+    tree(folder).into_iter().filter_map(|(path, found)| Some((path, item(found)?))).collect()
+}
+
+/// One holds what the other does.
+#[track_caller]
+pub fn must_be(found: &BTreeMap<PathBuf, Item>, expected: &BTreeMap<PathBuf, Item>) {
+    let paths = found.keys().chain(expected.keys().filter(|path| !found.contains_key(*path)));
+    let wrong: Vec<_> = paths.filter(|path| found.get(*path) != expected.get(*path)).collect();
+    let told = |path: &&PathBuf| {
+        let told = |item: Option<&Item>| match item {
+            None => "nothing".into(),
+            Some(Item::File { mode, bytes }) => format!("{mode:o}, {} bytes", bytes.len()),
+            Some(Item::Link { target }) => format!("a link to {}", target.display()),
+        };
+        format!("{}: {}, to be {}", path.display(), told(found.get(*path)), told(expected.get(*path)))
+    };
+    let wrong: Vec<String> = wrong.iter().map(told).collect();
+    assert!(wrong.is_empty(), "not what was done:\n{}", wrong.join("\n"));
 }

@@ -149,6 +149,7 @@ impl Storm {
             fault.strike(&mut self.far, &mut self.random, seen);
             // The next one may come before it is back.
             if self.random.below(2) == 0 {
+                self.far.s.ctl(&["sync", "nas"]);
                 self.far.is_back();
             }
             *self.met.entry(phase).or_default() += usize::from(is_met);

@@ -267,10 +267,9 @@ impl Three {
     }
 }
 
-/// Of another length for each of the three: by SFTP nothing else tells two versions of the same second
-/// apart.
+/// Of the same length for each of the three, and often of the same second.
 fn text(who: &str, path: &str) -> Vec<u8> {
-    format!("{path} as it is after {who}\n").repeat(10 + 10 * who.len()).into_bytes()
+    format!("{path} as it is after {who:>16}\n").repeat(40).into_bytes()
 }
 
 fn edited<'a>(paths: impl IntoIterator<Item = &'a String>) -> Conflicts {

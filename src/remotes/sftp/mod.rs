@@ -17,7 +17,8 @@
 //! - *Times* are whole seconds, and there are neither inode numbers nor change times. So a version is
 //!   size, time and mode. A change within the second of the one before it is found because a file that
 //!   changed in the server's present second is read, and an upload with such a time put in place, only
-//!   once that second is over there. A change that keeps size and mode and sets the old time again is
+//!   once that second is over there. What we put over a version of the same size and second gets the next
+//!   second. A change that keeps size and mode and sets the old time again is
 //!   not seen at all.
 //! - *Replacing* a file: the new content lies complete and synced under a temporary name; the old one is
 //!   looked at again; then, in one go, it gets a second name (`hardlink`) and is replaced

@@ -1,6 +1,8 @@
 //! What the server answered, on the trees.
 
-use crate::model::{ItemId, Meta, Name, Needs, ProblemId, State, Version};
+use std::time::Duration;
+
+use crate::model::{ItemId, Meta, Name, Needs, NodeId, ProblemId, State, Version};
 use crate::remote::{Capabilities, RemoteError, TEMP_PREFIX};
 use crate::store::Tx;
 use crate::store::rows::{Aspects, Did, Problem, ServerSide};
@@ -33,7 +35,8 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
             if !can.xattrs || state.meta.xattrs.is_none() {
                 state.meta.xattrs = sent.meta.xattrs.clone();
             }
-            adopt_representation(tx, node_id, sent, &state);
+            let sets_times = can.set_times && intent.aspects.contains(Aspects::CONTENT);
+            adopt_representation(tx, node_id, sent, &state, sets_times.then_some(can.time_step));
             tx.tree_mut().touch(id, state.parent.map(|p| (p, state.name.clone())));
             let times_sent = intent.aspects.contains(Aspects::TIMES);
             let (version, file_id) = (state.meta.version.clone(), state.meta.file_id);
@@ -71,8 +74,15 @@ pub fn succeeded(tx: &mut Tx<'_>, id: ItemId, meta: Option<Meta>, can: &Capabili
     }
 }
 
-/// What the server made of mode and attributes is taken over here, unless they were changed again.
-fn adopt_representation(tx: &mut Tx<'_>, node: Option<crate::model::NodeId>, sent: &State, state: &State) {
+/// What the server made of mode, attributes and, where it sets times in such steps, of a new content's
+/// time is taken over here, unless they were changed again.
+fn adopt_representation(
+    tx: &mut Tx<'_>,
+    node: Option<NodeId>,
+    sent: &State,
+    state: &State,
+    time_step: Option<Duration>,
+) {
     let Some(node) = node else { return };
     let Some(row) = tx.tree().node(node).map(|l| &l.row) else {
         return;
@@ -82,11 +92,19 @@ fn adopt_representation(tx: &mut Tx<'_>, node: Option<crate::model::NodeId>, sen
         (Some(now), Some(sent)) => now != sent && row.xattrs == *sent,
         _ => false,
     };
-    if !mode_differs && !xattrs_differ {
+    let (sent_time, time) = (sent.meta.mtime, state.meta.mtime);
+    let time_differs = time_step.is_some_and(|step| {
+        let step = i64::try_from(step.as_nanos()).unwrap_or(i64::MAX).max(1);
+        row.mtime == sent_time && sent_time.0.div_euclid(step) != time.0.div_euclid(step)
+    });
+    if !mode_differs && !xattrs_differ && !time_differs {
         return;
     }
     let state = state.clone();
     tx.edit_node(node, |row| {
+        if time_differs {
+            row.mtime = time;
+        }
         if mode_differs {
             row.mode = state.meta.mode;
         }
@@ -97,13 +115,7 @@ fn adopt_representation(tx: &mut Tx<'_>, node: Option<crate::model::NodeId>, sen
     tx.invalidate_node(node);
 }
 
-fn share_version(
-    tx: &mut Tx<'_>,
-    id: ItemId,
-    node: crate::model::NodeId,
-    version: &Version,
-    file_id: Option<u64>,
-) {
+fn share_version(tx: &mut Tx<'_>, id: ItemId, node: NodeId, version: &Version, file_id: Option<u64>) {
     if file_id.is_none() {
         return;
     }

@@ -235,3 +235,19 @@ async fn a_change_right_after_ours_is_not_missed() {
         assert_ne!(r.s.stat("a").await.version, made.version);
     }
 }
+
+/// As another engine's may be: whoever has seen the one must see that it is no longer there.
+#[tokio::test]
+async fn what_replaces_a_version_of_the_same_size_and_second_is_told_apart() {
+    let Some((full, plain)) = servers() else { return };
+    for server in [full, plain] {
+        let Some(r) = raced(&server, &[]).await else { return };
+        let meta = NewMeta { mtime: r.a.mtime, mode: r.a.mode, ..new_meta() };
+        let new = Bytes::arc(b"ORIGINAL");
+        let now = r.s.remote.replace_file(&path("a"), &r.a.version, new, &meta).await.unwrap();
+        assert_ne!(now.version, r.a.version);
+        assert_eq!(now.mtime, Time::new(r.a.mtime.secs() + 1, 0));
+        assert_eq!(now.version, r.s.stat("a").await.version);
+        assert_eq!(r.at_path(), "ORIGINAL");
+    }
+}

@@ -55,18 +55,24 @@ impl Sshd {
              AuthorizedKeysFile {at}/id.pub\nStrictModes no\nUsePAM no\nPasswordAuthentication no\n\
              KbdInteractiveAuthentication no\nPermitRootLogin yes\nUseDNS no\nSubsystem sftp {sftp}\n"
         );
-        let client = format!(
-            "Host {HOST}\n HostName 127.0.0.1\n Port {port}\n IdentityFile {at}/id\n IdentitiesOnly yes\n \
-             IdentityAgent none\n UserKnownHostsFile {at}/known_hosts\n StrictHostKeyChecking no\n LogLevel ERROR\n"
-        );
         std::fs::write(server.top.path().join("sshd_config"), daemon).map_err(|e| e.to_string())?;
-        std::fs::write(server.ssh_config(), client).map_err(|e| e.to_string())?;
+        server.reach_by(port)?;
         server.listen()?;
         Ok(server)
     }
 
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// From now on clients come to this port of this machine, where something leads on to the server.
+    pub fn reach_by(&self, port: u16) -> Result<(), String> {
+        let at = self.top.path().display();
+        let client = format!(
+            "Host {HOST}\n HostName 127.0.0.1\n Port {port}\n IdentityFile {at}/id\n IdentitiesOnly yes\n \
+             IdentityAgent none\n UserKnownHostsFile {at}/known_hosts\n StrictHostKeyChecking no\n LogLevel ERROR\n"
+        );
+        std::fs::write(self.ssh_config(), client).map_err(|e| e.to_string())
     }
 
     /// What `ssh -F` takes; it knows the server as [`HOST`] and asks nothing.

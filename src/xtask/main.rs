@@ -23,10 +23,12 @@ cargo xtask COMMAND
                            tests whose names hold it, without format check and lints.
                            The last line is `N passed, N failed, N skipped`.
   demo                     one round of work on a folder-backed location, told step by step
-  bench [--quick | --scale N] [--runs N] [--list] [NAME...]
-                           measure against other programs and print one table; NAME is a row
+  bench [--quick | --scale N] [--runs N] [--against LIST] [--before PROGRAM] [--list]
+        [NAME...]          measure against other programs and print one table; NAME is a row
                            or the beginning of some, --list names them; --scale 0.1 (or
-                           --quick) takes a tenth of the files
+                           --quick) takes a tenth of the files; --against rsync,rclone leaves
+                           out the other peers of the rows that bring two folders together,
+                           --before measures another build of holdfastctl beside this one
 ";
 
 fn main() -> ExitCode {

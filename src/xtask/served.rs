@@ -50,6 +50,11 @@ impl Drop for Folder {
 impl Served {
     /// Starts an engine whose mount can be used when this returns.
     pub fn start(ctl: &Path) -> Result<Served> {
+        Served::start_with(ctl, None)
+    }
+
+    /// With this in its environment besides.
+    pub fn start_with(ctl: &Path, variable: Option<(&str, String)>) -> Result<Served> {
         let folder =
             tempfile::Builder::new().prefix("holdfast-").tempdir().when("cannot make a temporary folder")?;
         let folder = Folder(Some(folder));
@@ -62,6 +67,7 @@ impl Served {
         }
         let log = File::create(folder.path().join("serve.log")).when("cannot make a log file")?;
         let mut command = with_private_folders(ctl, folder.path());
+        command.envs(variable);
         command.arg("serve").arg("--mount").arg(folder.path().join("mount"));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
         let parent = rustix::process::getpid();

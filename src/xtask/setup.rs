@@ -39,8 +39,14 @@ const TESTS: [Need; 8] = [
     need("setfattr", "attr"),
     need("rsync", "rsync"),
 ];
-const PEERS: [Need; 4] =
-    [need("git", "git"), need("rsync", "rsync"), need("unison", "unison"), need("rclone", "rclone")];
+const PEERS: [Need; 6] = [
+    need("git", "git"),
+    need("rsync", "rsync"),
+    need("unison", "unison"),
+    need("rclone", "rclone"),
+    need("sshd", "openssh-server"),
+    need("ssh", "openssh-client"),
+];
 
 /// The package lists are taken to be good for this long.
 const LISTS_GOOD_FOR: Duration = Duration::from_secs(24 * 60 * 60);

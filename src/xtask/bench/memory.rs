@@ -7,9 +7,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use super::Options;
+use super::peers::{self, World};
 use super::table::{Goal, Row, Table, Unit};
 use super::tree::{self, Shape};
-use super::{Options, peers};
 use crate::run::{Result, While};
 
 /// Looking costs some microseconds; a program that lives shorter than this is not seen.
@@ -27,11 +28,16 @@ pub struct Peak {
 
 impl Peak {
     pub fn begin() -> Peak {
+        Peak::without(None)
+    }
+
+    /// Without one process and what is below it.
+    pub fn without(server: Option<u32>) -> Peak {
         let (over, most_kib) = (Arc::<AtomicBool>::default(), Arc::<AtomicU64>::default());
         let (until, most) = (over.clone(), most_kib.clone());
         let thread = thread::spawn(move || {
             while !until.load(Relaxed) {
-                most.fetch_max(of_children(std::process::id(), "VmHWM:"), Relaxed);
+                most.fetch_max(of_children(std::process::id(), "VmHWM:", server), Relaxed);
                 thread::sleep(LOOK_EVERY);
             }
         });
@@ -51,13 +57,14 @@ fn megabytes(kib: u64) -> f64 {
 }
 
 /// Of all below a process, not of itself. What ends meanwhile counts as nothing.
-fn of_children(pid: u32, field: &str) -> u64 {
+fn of_children(pid: u32, field: &str, without: Option<u32>) -> u64 {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).into_iter().flatten().flatten();
     let children = threads.filter_map(|t| fs::read_to_string(t.path().join("children")).ok());
     let children: Vec<u32> = children
         .flat_map(|c| c.split_whitespace().filter_map(|c| c.parse().ok()).collect::<Vec<_>>())
         .collect();
-    children.into_iter().map(|child| of(child, field) + of_children(child, field)).sum()
+    let counted = children.into_iter().filter(|child| Some(*child) != without);
+    counted.map(|child| of(child, field) + of_children(child, field, without)).sum()
 }
 
 fn of(pid: u32, field: &str) -> u64 {
@@ -80,11 +87,12 @@ pub fn million(ctl: &Path, options: &Options, table: &mut Table) -> Result<()> {
     eprintln!("{} (one run): making the files", row.work);
     tree::make(&server, Shape::Tiny, files)?;
     eprintln!("{} (one run): pinning them", row.work);
-    let peer = peers::start("holdfast", ctl, &server, folder.path())?;
+    let world = World { ctl, before: None, ssh: None, server: &server, work: folder.path() };
+    let peer = peers::start("holdfast", &world)?;
     let peak = Peak::begin();
     let seconds = super::timed(|| peer.preload())?;
     row.add("holdfast", peak.end());
-    row.add("  afterwards", megabytes(of_children(std::process::id(), "VmRSS:")));
+    row.add("  afterwards", megabytes(of_children(std::process::id(), "VmRSS:", None)));
     table.rows.push(row);
     table.note_once(&format!("pinning {files} files took {seconds:.1} s"));
     Ok(())

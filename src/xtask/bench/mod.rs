@@ -5,6 +5,8 @@
 //! never fails because something is slow.
 
 mod bare;
+mod helper;
+mod line;
 mod memory;
 mod merge;
 mod mount;
@@ -25,7 +27,7 @@ use table::Table;
 
 pub fn run(options: &Options) -> Result<()> {
     if options.list {
-        options::ROWS.iter().for_each(|(name, what)| println!("{name:<18} {what}"));
+        options::rows().for_each(|(name, what)| println!("{name:<18} {what}"));
         return Ok(());
     }
     setup::prepare(setup::For::Bench)?;
@@ -36,8 +38,11 @@ pub fn run(options: &Options) -> Result<()> {
     println!("Building holdfastctl (release) ...");
     let ctl = run::build("holdfastctl", run::Build::Release)?;
     mount::measure(&ctl, options, &mut table)?;
-    for story in sync::stories(options) {
-        sync::measure(&ctl, options, &story, &mut table)?;
+    for (beginning, line) in line::LINES {
+        let stories = sync::stories(options, beginning);
+        if !stories.is_empty() {
+            sync::measure(&ctl, options, line, &stories, &mut table)?;
+        }
     }
     if options.wants("memory-million") {
         memory::million(&ctl, options, &mut table)?;

@@ -1,16 +1,18 @@
 //! Rows that bring two folders together: first fetch, nothing changed, edits on both sides, replay.
 //!
 //! Each story is one course of work that every program goes through in a world of its own; the rows
-//! are its steps. The server is a folder here; rows over SFTP will be the same stories with another
-//! server.
+//! are its steps. It is told with a folder as the server, and over SSH, near and far.
 
 use std::collections::HashMap;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
+use super::line::{Line, Ssh};
 use super::memory::Peak;
-use super::peers::{self, Peer};
+use super::peers::{self, Peer, World};
 use super::table::{Goal, Row, Table, Unit};
 use super::tree::{self, Shape};
 use super::{Options, timed};
@@ -29,10 +31,17 @@ pub struct Story {
     /// Files, or MiB of the one large file.
     count: usize,
     /// In this order, and which row shows each.
-    acts: Vec<(Act, &'static str)>,
+    acts: Vec<(Act, String)>,
     /// The row of the most memory that any act took.
-    memory: Option<&'static str>,
+    memory: Option<String>,
 }
+
+/// Seconds and megabytes of each row.
+type Figures = HashMap<String, (f64, f64)>;
+
+/// Times over SFTP are whole seconds: what was changed a moment ago is looked at again later, for
+/// safety's sake. A person's edits are older than that.
+const GROW_OLD: Duration = Duration::from_millis(2100);
 
 /// What both sides edit at once.
 const CONFLICTS: usize = 20;
@@ -43,15 +52,18 @@ const THEIR_EDIT: &str = "edited there\n";
 const MOST_MEMORY: f64 = 60.0;
 const TIMES: [Goal; 3] = [Goal::Ratio("rsync", 1.0), Goal::Ratio("unison", 1.0), Goal::Ratio("rclone", 1.0)];
 
-pub fn stories(options: &Options) -> Vec<Story> {
+/// Those whose rows are wanted, by how their names begin.
+pub fn stories(options: &Options, beginning: &str) -> Vec<Story> {
     use Act::*;
     let small = options.size(10_000);
     let mixed = options.size(53_000);
-    let story = |shape, count, acts: &[(Act, &'static str)], memory: Option<&'static str>| {
-        let memory = memory.filter(|row| options.wants(row));
+    let story = |shape, count, acts: &[(Act, &str)], memory: Option<&str>| {
+        let named = |row: &str| if row.is_empty() { String::new() } else { format!("{beginning}{row}") };
+        let memory = memory.map(named).filter(|row| options.wants(row));
+        let acts: Vec<_> = acts.iter().map(|(act, row)| (*act, named(row))).collect();
         let last = acts.iter().rposition(|(_, row)| options.wants(row));
         let acts = match memory {
-            Some(_) => acts.to_vec(),
+            Some(_) => acts,
             None => acts[..last.map_or(0, |at| at + 1)].to_vec(),
         };
         Story { shape, count, acts, memory }
@@ -80,7 +92,7 @@ impl Story {
         }
     }
 
-    fn rows(&self, options: &Options) -> Vec<Row> {
+    fn rows(&self, options: &Options, line: Line) -> Vec<Row> {
         let times = self.acts.iter().map(|(act, row)| {
             let files = self.files();
             let work = match act {
@@ -89,59 +101,69 @@ impl Story {
                 Act::Edits => format!("1 % edited on each side, {CONFLICTS} on both, {files}"),
                 Act::Replay => format!("replay of {} operations on {files}", self.count),
             };
-            Row::new(row, work, Unit::Seconds, &TIMES)
+            Row::new(row, work + &line.words(), Unit::Seconds, &TIMES)
         });
-        let memory = self.memory.map(|row| {
-            let work = format!("most memory, {}", self.files());
+        let memory = self.memory.iter().map(|row| {
+            let work = format!("most memory, {}{}", self.files(), line.words());
             Row::new(row, work, Unit::Megabytes, &[Goal::Most(MOST_MEMORY)])
         });
         times.chain(memory).filter(|row| !row.name.is_empty() && options.wants(&row.name)).collect()
     }
 
-    /// One program from the beginning to the end: row and figure of each step.
-    fn tell(&self, peer: &dyn Peer, server: &Path) -> Result<HashMap<&'static str, f64>> {
-        let mut figures = HashMap::new();
-        let peak = Peak::begin();
+    /// One program from the beginning to the end.
+    fn tell(&self, peer: &dyn Peer, world: &World<'_>) -> Result<Figures> {
+        let mut figures = Figures::new();
+        let mut most: f64 = 0.0;
         for (act, row) in &self.acts {
-            if *act == Act::Unchanged || *act == Act::Edits {
+            if *act != Act::Preload {
                 peer.settle()?;
             }
-            let seconds = match act {
+            let measured = match act {
                 Act::Preload => {
-                    let seconds = timed(|| peer.preload())?;
-                    same(&peer.here(), server).map(|()| seconds)
+                    let measured = measured(world, || peer.preload())?;
+                    same(&peer.here(), world.server).map(|()| measured)
                 }
-                Act::Unchanged => timed(|| peer.reconcile()),
-                Act::Edits => self.edits(peer, server),
+                Act::Unchanged => measured(world, || peer.reconcile()),
+                Act::Edits => self.edits(peer, world),
                 Act::Replay => {
-                    peer.settle()?;
                     peer.before_edits()?;
                     tree::operate(&peer.here(), self.count, self.count)?;
-                    let seconds = timed(|| peer.send())?;
-                    same(&peer.here(), server).map(|()| seconds)
+                    let measured = measured(world, || peer.send())?;
+                    same(&peer.here(), world.server).map(|()| measured)
                 }
             }?;
-            figures.insert(*row, seconds);
+            most = most.max(measured.1);
+            figures.insert(row.clone(), measured);
         }
-        let megabytes = peak.end();
-        figures.extend(self.memory.map(|row| (row, megabytes)));
+        figures.extend(self.memory.iter().map(|row| (row.clone(), (most, most))));
         Ok(figures)
     }
 
-    fn edits(&self, peer: &dyn Peer, server: &Path) -> Result<f64> {
+    fn edits(&self, peer: &dyn Peer, world: &World<'_>) -> Result<(f64, f64)> {
         peer.before_edits()?;
         let each = self.count / 100;
         let (ours, theirs) = (0..each, each..2 * each);
         let both = 2 * each..2 * each + CONFLICTS;
         tree::edit(&peer.here(), ours.clone(), OUR_EDIT)?;
-        tree::edit(server, theirs.clone(), THEIR_EDIT)?;
+        tree::edit(world.server, theirs.clone(), THEIR_EDIT)?;
         tree::edit(&peer.here(), both.clone(), "both: here\n")?;
-        tree::edit(server, both, "both: there, and longer\n")?;
-        let seconds = timed(|| peer.reconcile())?;
-        tree::must_end_with(server, ours, OUR_EDIT)?;
+        tree::edit(world.server, both, "both: there, and longer\n")?;
+        let measured = measured(world, || peer.reconcile())?;
+        tree::must_end_with(world.server, ours, OUR_EDIT)?;
         tree::must_end_with(&peer.here(), theirs, THEIR_EDIT)?;
-        Ok(seconds)
+        Ok(measured)
     }
+}
+
+/// Seconds that it takes, and megabytes.
+fn measured(world: &World<'_>, work: impl FnOnce() -> Result<()>) -> Result<(f64, f64)> {
+    if world.ssh.is_some() {
+        thread::sleep(GROW_OLD);
+    }
+    let peak = Peak::without(world.ssh.map(Ssh::process));
+    let seconds = timed(work);
+    let megabytes = peak.end();
+    Ok((seconds?, megabytes))
 }
 
 /// A program that was fast and did not do it has no place in the table.
@@ -149,19 +171,45 @@ fn same(here: &Path, server: &Path) -> Result<()> {
     quiet(Command::new("diff").arg("-rq").arg(here).arg(server), &[0])
 }
 
-pub fn measure(ctl: &Path, options: &Options, story: &Story, table: &mut Table) -> Result<()> {
-    let (present, absent) = peers::names();
-    let mut rows = story.rows(options);
-    for run in 1..=options.runs {
-        for who in &present {
-            eprintln!("{} ({who}, run {run} of {})", story.files(), options.runs);
-            let figures = one_run(ctl, story, who)?;
-            for row in &mut rows {
-                row.add(who, figures[row.name.as_str()]);
+pub fn measure(
+    ctl: &Path,
+    options: &Options,
+    line: Line,
+    stories: &[Story],
+    table: &mut Table,
+) -> Result<()> {
+    let (present, absent) = peers::names(options);
+    let ssh = match line {
+        Line::Local => None,
+        Line::Ssh(milliseconds) => Some(Ssh::start(&Ssh::build()?, milliseconds)?),
+    };
+    for story in stories {
+        let mut rows = story.rows(options, line);
+        for run in 1..=options.runs {
+            for who in &present {
+                eprint!("{}{} ({who}, run {run} of {})", story.files(), line.words(), options.runs);
+                let folder = tempfile::Builder::new()
+                    .prefix("holdfast-bench-")
+                    .tempdir()
+                    .when("cannot make a temporary folder")?;
+                let (work, server) = (folder.path(), &folder.path().join("server"));
+                let before = options.before.as_deref();
+                let world = World { ctl, before, ssh: ssh.as_ref(), server, work };
+                let figures = one_run(&world, story, who)?;
+                for row in &mut rows {
+                    let (figure, megabytes) = figures[&row.name];
+                    eprint!(" {figure:.2}");
+                    row.add(who, figure);
+                    if row.unit == Unit::Seconds {
+                        row.took(who, megabytes);
+                    }
+                }
+                eprintln!();
             }
         }
+        table.rows.extend(rows);
     }
-    table.rows.extend(rows);
+    table.note_once(&peers::versions());
     table.note_once(
         "edits: rsync makes two passes and sees no conflict, unison skips them, rclone renames both",
     );
@@ -172,16 +220,11 @@ pub fn measure(ctl: &Path, options: &Options, story: &Story, table: &mut Table) 
 }
 
 /// Each run has folders of its own: what one has changed, the next never sees.
-fn one_run(ctl: &Path, story: &Story, who: &str) -> Result<HashMap<&'static str, f64>> {
-    let folder = tempfile::Builder::new()
-        .prefix("holdfast-bench-")
-        .tempdir()
-        .when("cannot make a temporary folder")?;
-    let server = folder.path().join("server");
+fn one_run(world: &World<'_>, story: &Story, who: &str) -> Result<Figures> {
     for name in ["server", who, "state"] {
-        fs::create_dir(folder.path().join(name)).when("cannot make a temporary folder")?;
+        fs::create_dir(world.work.join(name)).when("cannot make a temporary folder")?;
     }
-    tree::make(&server, story.shape, story.count)?;
-    let peer = peers::start(who, ctl, &server, folder.path())?;
-    story.tell(&*peer, &server)
+    tree::make(world.server, story.shape, story.count)?;
+    let peer = peers::start(who, world)?;
+    story.tell(&*peer, world)
 }

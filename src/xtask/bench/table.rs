@@ -20,6 +20,8 @@ pub enum Goal {
 pub struct Cell {
     pub who: String,
     pub samples: Vec<f64>,
+    /// The most megabytes that any run took, where that was looked at.
+    pub megabytes: Option<f64>,
 }
 
 pub struct Row {
@@ -47,7 +49,16 @@ impl Row {
     pub fn add(&mut self, who: &str, sample: f64) {
         match self.cells.iter_mut().find(|cell| cell.who == who) {
             Some(cell) => cell.samples.push(sample),
-            None => self.cells.push(Cell { who: who.into(), samples: vec![sample] }),
+            None => {
+                self.cells.push(Cell { who: who.into(), samples: vec![sample], megabytes: None });
+            }
+        }
+    }
+
+    /// What one that has a sample already took.
+    pub fn took(&mut self, who: &str, megabytes: f64) {
+        if let Some(cell) = self.cells.iter_mut().find(|cell| cell.who == who) {
+            cell.megabytes = Some(cell.megabytes.map_or(megabytes, |most| most.max(megabytes)));
         }
     }
 
@@ -70,8 +81,9 @@ impl Row {
             };
             let ratio = if at > 0 && ours > 0.0 { format!("{:.2}x", theirs / ours) } else { String::new() };
             let goal = self.goals.iter().find_map(|goal| verdict(*goal, at, cell, ours, theirs));
+            let memory = cell.megabytes.map(|mb| format!("{mb:.0} MB")).unwrap_or_default();
             let line = format!(
-                "    {:<14} {least:>9.digits$} {theirs:>9.digits$} {unit:<2} {ratio:>8}  {}",
+                "    {:<14} {least:>9.digits$} {theirs:>9.digits$} {unit:<2} {ratio:>8} {memory:>8}  {}",
                 cell.who,
                 goal.unwrap_or_default()
             );
@@ -100,11 +112,14 @@ impl Table {
     }
 
     pub fn print(&self) {
-        println!("\n{:<18} {:>9} {:>9}    {:>8}  goal", "", "min", "median", "ours");
+        println!("\n{:<18} {:>9} {:>9}    {:>8} {:>8}  goal", "", "min", "median", "ours", "memory");
         for line in self.rows.iter().flat_map(Row::lines) {
             println!("{line}");
         }
         println!("\nIn the column `ours`: how many times as fast (or as small) ours is, by the medians.");
+        println!(
+            "In the column `memory`: the most that it took with all its processes here, in any run so far."
+        );
         self.notes.iter().for_each(|note| println!("note: {note}"));
     }
 }
@@ -142,8 +157,8 @@ mod tests {
         }
         let lines = row.lines();
         assert!(lines[1].contains("1.000     2.000 s") && !lines[1].contains('x'), "{}", lines[1]);
-        assert!(lines[2].contains("0.95x  at least 1.00x: MISSED"), "{}", lines[2]);
-        assert!(lines[3].contains("0.70x  at least 0.65x: met"), "{}", lines[3]);
+        assert!(lines[2].contains("0.95x           at least 1.00x: MISSED"), "{}", lines[2]);
+        assert!(lines[3].contains("0.70x           at least 0.65x: met"), "{}", lines[3]);
 
         let mut row = Row::new("memory", "memory".into(), Unit::Megabytes, &[Goal::Most(60.0)]);
         row.add("holdfast", 60.5);

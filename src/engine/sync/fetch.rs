@@ -18,7 +18,7 @@ use crate::store::rows::{ServerSide, Stashed};
 use super::worker::{End, Worker};
 
 /// Reads under way at once.
-const READS: usize = 64;
+const READS: usize = 512;
 /// Most bytes of one read; whole blocks.
 const READ_BYTES: u64 = 4 * BLOCK;
 

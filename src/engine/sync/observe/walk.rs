@@ -15,7 +15,7 @@ use crate::store::tree::Tree;
 use super::{Found, Fresh, Inside, Observation, Scope, Stopped};
 
 /// Listings under way at once.
-const LISTINGS: usize = 32;
+const LISTINGS: usize = 128;
 /// Bytes of the largest file that is taken in.
 const LARGEST: u64 = 16 << 40;
 

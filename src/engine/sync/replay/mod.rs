@@ -32,7 +32,7 @@ use plan::{hand_over, plan, prepare};
 pub use answer::{note_problem, succeeded};
 
 /// Records with the remote at once.
-const SENDS: usize = 64;
+const SENDS: usize = 512;
 /// So many refusals that no look explains are a problem.
 const REFUSALS: u32 = 3;
 /// Changes made here are gathered for so long before the log is looked through.

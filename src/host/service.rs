@@ -8,7 +8,7 @@ use holdfast_bus::{Server, ServerError, ServerOptions};
 use holdfast_engine::handle::{Error, Handle};
 use holdfast_engine::{Engine, Options};
 use holdfast_mount::{Mount, MountError, MountOptions};
-use rustix::process::{getegid, geteuid};
+use rustix::process::{Resource, getegid, geteuid, getrlimit, setrlimit};
 use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -79,6 +79,7 @@ impl Service {
             Places { mount: Some(dir.clone()), store: crate::follow(&options.paths.store, Some(&dir)) };
 
         options.paths.make_runtime()?;
+        raise_file_limit();
         let keeper = keeper::place(&options.paths);
         let mount_options = MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&dir) };
         let kept = keeper::find(&keeper, &mount_options, options.replace);
@@ -217,6 +218,15 @@ async fn told(channel: Option<async_channel::Receiver<()>>) {
     match channel {
         Some(channel) if channel.recv().await.is_ok() => {}
         _ => std::future::pending().await,
+    }
+}
+
+/// Contents that are fetched and sent by the hundred are open files.
+fn raise_file_limit() {
+    let mut files = getrlimit(Resource::Nofile);
+    files.current = files.maximum;
+    if let Err(error) = setrlimit(Resource::Nofile, files) {
+        tracing::debug!(%error, "the limit of open files stays");
     }
 }
 

@@ -30,5 +30,6 @@ mod spawn;
 mod supply;
 mod temp;
 mod token;
+mod until;
 
 pub use connectors::{Connectors, FileConnector};

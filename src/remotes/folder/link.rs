@@ -20,6 +20,7 @@ use super::frame::{self, Frame};
 use super::options::HelperCommand;
 use super::protocol::{Answer, Ask};
 use crate::spawn::{self, Process, Running};
+use crate::until::until;
 
 /// As in the helper: so many ticks without progress are the deadline.
 pub const TICKS: u32 = 8;
@@ -122,24 +123,15 @@ impl Link {
 
     /// Waits until no call is under way.
     pub async fn quiet(&self) {
-        loop {
-            let fewer = self.shared.fewer.notified();
-            if !lock(&self.shared.waiting).as_ref().is_some_and(|all| all.values().any(|w| w.urgent)) {
-                return;
-            }
-            fewer.await;
-        }
+        let is_quiet =
+            || !lock(&self.shared.waiting).as_ref().is_some_and(|all| all.values().any(|w| w.urgent));
+        until(&self.shared.fewer, is_quiet).await;
     }
 
     /// Returns why it has ended, once it has.
     pub async fn died(&self) -> RemoteError {
-        loop {
-            let died = self.shared.died.notified();
-            if !self.is_alive() {
-                return self.shared.gone();
-            }
-            died.await;
-        }
+        until(&self.shared.died, || !self.is_alive()).await;
+        self.shared.gone()
     }
 
     /// Ends the helper in order and waits for that, but not longer than `wait`.

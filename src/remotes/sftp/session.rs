@@ -17,6 +17,7 @@ use super::codec::{Data, Extensions, Handle, Request, Response, SAFE_DATA_BYTES,
 use super::pump;
 use super::ssh::{Child, Target};
 use super::window::Window;
+use crate::until::until;
 
 /// Requests in flight at once.
 const REQUESTS: usize = 1024;
@@ -170,13 +171,8 @@ impl Session {
 
     /// Waits until no call is under way.
     pub async fn quiet(&self) {
-        loop {
-            let fewer = self.shared.fewer.notified();
-            if lock(&self.shared.pending).as_ref().is_none_or(HashMap::is_empty) {
-                return;
-            }
-            fewer.await;
-        }
+        let is_quiet = || lock(&self.shared.pending).as_ref().is_none_or(HashMap::is_empty);
+        until(&self.shared.fewer, is_quiet).await;
     }
 
     /// Asks for a sign of life. One that comes from another call, or a part of one, is as good: on a slow
@@ -203,13 +199,8 @@ impl Session {
 
     /// Returns why it has ended, once it has.
     pub async fn died(&self) -> RemoteError {
-        loop {
-            let died = self.shared.died.notified();
-            if !self.is_alive() {
-                return self.shared.gone();
-            }
-            died.await;
-        }
+        until(&self.shared.died, || !self.is_alive()).await;
+        self.shared.gone()
     }
 
     /// Ends it in order, and waits for that, but not longer than `wait`.

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::model::{ContentId, ItemId, Kind, NodeId, Side, State};
-use crate::reconcile::local_folder;
+use crate::reconcile::{local_folder, node_like};
 use crate::store::Tx;
 use crate::store::rows::{Before, Did, Entry, Item, Node};
 use crate::store::tree::Tree;
@@ -129,7 +129,7 @@ impl<'a> Putting<'a> {
         let taken = tx.tree().child(parent, name.as_bytes());
         taken.is_none_or(|other| other == id || self.ids.contains(&other)).then_some(())?;
         let was = node.as_ref().map(|node| node.id);
-        let like = node_like(tx, base, node, now.as_ref().is_none_or(|item| item.base.is_none()));
+        let like = owned_like(tx, base, node, now.as_ref().is_none_or(|item| item.base.is_none()));
         let known = was.and_then(|was| self.made.get(&(was, base.content)).copied());
         let entry = Entry { parent, name, node: known.or(was).unwrap_or(NodeId(0)) };
         let location = before.row.as_deref()?.location;
@@ -209,28 +209,9 @@ fn differs(node: Option<&Node>, base: &State) -> bool {
 }
 
 /// A node for what both sides had, owned as what is here now.
-fn node_like(tx: &Tx<'_>, base: &State, node: Option<Node>, listed: bool) -> Node {
-    let meta = &base.meta;
-    let (uid, gid) = node.as_ref().map_or_else(|| tx.owner(), |node| (node.uid, node.gid));
-    let now = tx.now();
-    let mtime = if meta.kind == Kind::Folder { now } else { meta.mtime };
-    let xattrs = meta.xattrs.clone().or_else(|| node.map(|node| node.xattrs));
-    Node {
-        id: NodeId(0),
-        kind: meta.kind,
-        mode: meta.mode,
-        uid,
-        gid,
-        rdev: 0,
-        size: if meta.kind == Kind::Folder { 0 } else { meta.size },
-        atime: mtime,
-        mtime,
-        ctime: now,
-        content: base.content,
-        link_target: meta.link_target.clone(),
-        xattrs: xattrs.unwrap_or_default(),
-        listed,
-        writing: false,
-        replaced: None,
-    }
+fn owned_like(tx: &Tx<'_>, base: &State, node: Option<Node>, listed: bool) -> Node {
+    let like = Node { listed, ..node_like(tx, base) };
+    let Some(node) = node else { return like };
+    let xattrs = base.meta.xattrs.clone().unwrap_or(node.xattrs);
+    Node { uid: node.uid, gid: node.gid, xattrs, ..like }
 }

@@ -8,5 +8,5 @@ mod verdict;
 
 pub use facts::{is_folder_there, state_aspects};
 pub use settle::{Settled, settle};
-pub use take::{local_folder, new_node};
+pub use take::{local_folder, new_node, node_like};
 pub use verdict::{Facts, Verdict, reconcile};

@@ -370,12 +370,18 @@ pub fn local_folder(tree: &Tree, folder: ItemId) -> Option<NodeId> {
 /// A node that looks like a state of the server.
 pub fn new_node(tx: &mut Tx<'_>, state: &State) -> NodeId {
     let id = NodeId(tx.new_id());
+    tx.put_node(Node { id, ..node_like(tx, state) });
+    id
+}
+
+/// The row of such a node, without a number.
+pub fn node_like(tx: &Tx<'_>, state: &State) -> Node {
     let (uid, gid) = tx.owner();
     let now = tx.now();
     let meta = &state.meta;
     let mtime = if meta.kind == Kind::Folder { now } else { meta.mtime };
-    tx.put_node(Node {
-        id,
+    Node {
+        id: NodeId(0),
         kind: meta.kind,
         mode: meta.mode,
         uid,
@@ -391,6 +397,5 @@ pub fn new_node(tx: &mut Tx<'_>, state: &State) -> NodeId {
         listed: false,
         writing: false,
         replaced: None,
-    });
-    id
+    }
 }

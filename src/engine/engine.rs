@@ -40,8 +40,6 @@ pub struct Engine {
     pub fileops: Fileops,
     /// A connection that lives goes on with this engine; else it must be ended and made anew.
     pub taken_over: bool,
-    /// Its number.
-    pub connection: u64,
 }
 
 /// Who an engine is, beside its store.
@@ -101,7 +99,6 @@ impl Engine {
         let Setting { owner, mount, name, open } = setting;
         let store = Store::open(parts)?;
         let taken_over = open.is_taken_over();
-        let connection = open.connection();
         // Where the mount lives on, who has files open is still there.
         if !taken_over {
             store.write_in_reserve(|tx| {
@@ -118,7 +115,7 @@ impl Engine {
         let handle = Handle::new(Core::new(store, sync.clone(), connector, mount));
         sync.keep_up();
         handle.start_locations();
-        Ok(Engine { handle, fileops, taken_over, connection })
+        Ok(Engine { handle, fileops, taken_over })
     }
 }
 

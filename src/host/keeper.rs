@@ -56,13 +56,15 @@ pub fn connection(kept: Option<&Kept>) -> Connection {
 /// How the mount begins.
 pub struct Mounting {
     pub options: MountOptions,
+    /// The connection's number.
+    pub connection: u64,
     pub keeper: KeeperPlace,
     pub kept: Option<Kept>,
 }
 
 impl Mounting {
     pub fn mount(self, engine: Engine) -> Result<Mount, MountError> {
-        let Mounting { options, keeper, kept } = self;
+        let Mounting { options, connection, keeper, kept } = self;
         match kept {
             Some(kept) if engine.taken_over => return Mount::take_over(engine.fileops, &options, kept),
             Some(kept) => {
@@ -71,7 +73,7 @@ impl Mounting {
             }
             None => {}
         }
-        Mount::start_kept(engine.fileops, &options, engine.connection, &keeper)
+        Mount::start_kept(engine.fileops, &options, connection, &keeper)
     }
 }
 

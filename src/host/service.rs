@@ -83,6 +83,7 @@ impl Service {
         let keeper = keeper::place(&options.paths);
         let mount_options = MountOptions { options: options.mount_options.clone(), ..MountOptions::at(&dir) };
         let kept = keeper::find(&keeper, &mount_options, options.replace);
+        let connection = keeper::connection(kept.as_ref());
         // First, because it locks the store: a second engine goes no further.
         let engine = Engine::start(
             Options {
@@ -91,7 +92,7 @@ impl Service {
                 owner: owner(),
                 default_owner: ids(),
                 mount: Some(dir.clone()),
-                connection: keeper::connection(kept.as_ref()),
+                connection,
             },
             Arc::new(RealWorld::new(runtime.handle().clone())),
             connector(places.clone(), &options.paths.runtime),
@@ -99,7 +100,7 @@ impl Service {
         .map_err(|error| HostError::Store { path: options.paths.store.clone(), error })?;
         let mut service =
             Service { handle: engine.handle.clone(), mount: None, mount_dir: dir, server: None, runtime };
-        let mounting = Mounting { options: mount_options, keeper, kept };
+        let mounting = Mounting { options: mount_options, connection: connection.id, keeper, kept };
         if let Err(error) = service.serve(engine, mounting, &options, &places) {
             // What the engine has recovered is committed; the first error is the one to tell.
             if let Err(second) = service.stop() {
@@ -138,6 +139,9 @@ impl Service {
 
     /// Makes way for another engine, with which the mount goes on once this process has ended.
     pub fn leave(self) -> Result<(), HostError> {
+        if let Some(mount) = &self.mount {
+            mount.fall_silent();
+        }
         if let Some(server) = self.server {
             server.stop();
         }

@@ -1,4 +1,4 @@
-//! A session on a connection that is served already.
+//! A session on a connection that is served already, or is to be served by somebody else.
 //!
 //! The kernel greets only once, and fuser waits for the greeting. It is given one made up here, through a
 //! pair of sockets, and then the connection in the place of the socket; the kernel is asked to send
@@ -6,9 +6,11 @@
 
 use std::io;
 use std::mem::ManuallyDrop;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixStream;
+use std::thread;
 
-use fuser::{Config, Session};
+use fuser::{Config, Notifier, Session};
 use rustix::io::{DupFlags, dup3};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
 
@@ -31,7 +33,7 @@ pub(crate) fn session(server: Server, fd: &OwnedFd, config: Config) -> io::Resul
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
     rustix::io::write(&ours, &greeting())?;
     let session = Session::from_fd(server, theirs, config.acl, config)?;
-    put_in_place(fd, session.as_fd())?;
+    Channel::of(&session).becomes(fd)?;
     Ok(session)
 }
 
@@ -44,12 +46,36 @@ pub(crate) fn ask_again(fd: BorrowedFd<'_>) -> io::Result<()> {
     Ok(())
 }
 
-fn put_in_place(fd: &OwnedFd, place: BorrowedFd<'_>) -> io::Result<()> {
-    // SAFETY: the number is open for as long as the session is borrowed, and is not closed here. What it
-    // stands for changes in one step, and nobody reads from it yet.
-    let mut place = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(place.as_raw_fd()) });
-    dup3(fd, &mut place, DupFlags::CLOEXEC)?;
-    Ok(())
+/// The number by which a session knows its connection.
+pub(crate) struct Channel {
+    number: RawFd,
+    /// Keeps the number from being anything else.
+    _alive: Notifier,
+}
+
+impl Channel {
+    pub fn of(session: &Session<Server>) -> Channel {
+        Channel { number: session.as_fd().as_raw_fd(), _alive: session.notifier() }
+    }
+
+    /// What is answered from now on goes nowhere, and nothing comes any more but what is waited for
+    /// already.
+    pub fn silence(&self) -> io::Result<()> {
+        let (nowhere, mut end) = UnixStream::pair()?;
+        thread::Builder::new().name("mount-silent".into()).spawn(move || {
+            let _ = io::copy(&mut end, &mut io::sink());
+        })?;
+        self.becomes(&nowhere.into())
+    }
+
+    /// The session goes on with another descriptor.
+    fn becomes(&self, fd: &OwnedFd) -> io::Result<()> {
+        // SAFETY: the number is open for as long as the notifier is there, and is not closed here. What it
+        // stands for changes in one step.
+        let mut place = ManuallyDrop::new(unsafe { OwnedFd::from_raw_fd(self.number) });
+        dup3(fd, &mut place, DupFlags::CLOEXEC)?;
+        Ok(())
+    }
 }
 
 fn greeting() -> Vec<u8> {

@@ -1,9 +1,9 @@
 //! A mount from its start to its end.
 
+use std::io;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
@@ -13,14 +13,15 @@ use fuser::{BackgroundSession, Session};
 use holdfast_engine::fileops::Fileops;
 use rustix::mount::UnmountFlags;
 
+use crate::adopt::{self, Channel};
 use crate::error::MountError;
 use crate::invalidate::Invalidator;
-use crate::keeper::{Hold, KeeperPlace, Keeping, Kept};
+use crate::keeper::{About, KeeperPlace, Keeping, Kept};
 use crate::mountinfo;
 use crate::options::MountOptions;
 use crate::server::Server;
 use crate::waits::Waits;
-use crate::{adopt, place, recover};
+use crate::{place, recover};
 
 /// How long programs that still have something open get to let go.
 const LET_GO_WITHIN: Duration = Duration::from_secs(2);
@@ -35,10 +36,8 @@ pub struct Mount {
     entry: Option<mountinfo::Entry>,
     waits: Arc<Waits>,
     over: async_channel::Receiver<()>,
-    resends: Arc<AtomicBool>,
     session: Option<BackgroundSession>,
-    /// fuser did not mount it, and will not unmount it.
-    is_taken_over: bool,
+    channel: Option<Channel>,
     keeping: Option<Keeping>,
     invalidator: Option<Invalidator>,
 }
@@ -48,7 +47,7 @@ impl Mount {
     /// place is taken away first. Reads `fileops.invalidations()` from now on. The mount ends with
     /// this process.
     pub fn start(fileops: Fileops, options: &MountOptions) -> Result<Mount, MountError> {
-        Mount::begin(fileops, options, 0, |_, _| None)
+        Mount::fresh(fileops, options, 0, None)
     }
 
     /// As [`start`](Self::start), and a keeper holds the mount from now on, so that it outlives this
@@ -59,92 +58,87 @@ impl Mount {
         connection: u64,
         keeper: &KeeperPlace,
     ) -> Result<Mount, MountError> {
-        Mount::begin(fileops, options, connection, |mount, session| {
-            let hold = Hold {
-                id: connection,
-                directory: &mount.directory,
-                options: &options.options,
-                minor: mount.entry.as_ref().map(|entry| entry.minor),
-                resends: mount.resends.load(Relaxed),
-            };
-            keeper
-                .hold(&hold, session.as_fd())
-                .inspect_err(|error| tracing::warn!(%error, "no keeper: the mount ends with this process"))
+        Mount::fresh(fileops, options, connection, Some(keeper))
+    }
+
+    fn fresh(
+        fileops: Fileops,
+        options: &MountOptions,
+        connection: u64,
+        keeper: Option<&KeeperPlace>,
+    ) -> Result<Mount, MountError> {
+        let config = options.config(rustix::process::geteuid().is_root())?;
+        let directory = place::prepare(&options.directory)?;
+        Mount::serve(fileops, &directory, connection, |server| {
+            let resends = server.resends.clone();
+            let session = Session::new(server, &directory, &config)?;
+            let keeping = keeper.and_then(|keeper| {
+                let minor = entry_at(&directory).map(|entry| entry.minor);
+                let resends = resends.load(Relaxed);
+                let about = About::new(connection, &directory, &options.options, minor, resends);
+                let held = keeper.hold(about, session.as_fd());
+                held.inspect_err(
+                    |error| tracing::warn!(%error, "no keeper: the mount ends with this process"),
+                )
                 .ok()
+            });
+            Ok((session, keeping))
         })
     }
 
     /// Goes on with a mount whose engine is gone; `fileops` has taken over what the kernel holds.
     pub fn take_over(fileops: Fileops, options: &MountOptions, kept: Kept) -> Result<Mount, MountError> {
         let config = options.config(rustix::process::geteuid().is_root())?;
-        let directory = options.directory.clone();
-        let explain = |error| MountError::explain(&directory, &error);
+        Mount::serve(fileops, &options.directory, kept.id(), |server| {
+            let session = adopt::session(server, &kept.fd, config)?;
+            // Before anything is read: what we took ourselves would come again too.
+            adopt::ask_again(kept.fd.as_fd())?;
+            Ok((session, Some(kept.into_keeping())))
+        })
+    }
+
+    fn serve(
+        fileops: Fileops,
+        directory: &Path,
+        connection: u64,
+        open: impl FnOnce(Server) -> io::Result<(Session<Server>, Option<Keeping>)>,
+    ) -> Result<Mount, MountError> {
+        let explain = |error| MountError::explain(directory, &error);
         let invalidations = fileops.invalidations();
-        let (server, waits, over) = Server::new(fileops, kept.id()).map_err(explain)?;
-        let resends = server.resends.clone();
-        let session = adopt::session(server, &kept.fd, config).map_err(explain)?;
-        // Before anything is read: what we took ourselves would come again too.
-        adopt::ask_again(kept.fd.as_fd()).map_err(explain)?;
+        let (server, waits, over) = Server::new(fileops, connection).map_err(explain)?;
+        let (session, keeping) = open(server).map_err(explain)?;
+        let channel = Channel::of(&session);
         let session = session.spawn().map_err(explain)?;
         let invalidator =
             Invalidator::start(invalidations, session.notifier(), over.clone()).map_err(explain)?;
-        let entry = mountinfo::top(&directory).ok().flatten();
-        tracing::info!(?directory, "taken over");
+        tracing::info!(?directory, "mounted");
         Ok(Mount {
-            directory: directory.clone(),
-            entry,
+            directory: directory.to_owned(),
+            entry: entry_at(directory),
             waits,
             over,
-            resends,
             session: Some(session),
-            is_taken_over: true,
-            keeping: Some(kept.into_keeping()),
+            channel: Some(channel),
+            keeping,
             invalidator: Some(invalidator),
         })
     }
 
-    fn begin(
-        fileops: Fileops,
-        options: &MountOptions,
-        connection: u64,
-        keep: impl FnOnce(&Mount, &Session<Server>) -> Option<Keeping>,
-    ) -> Result<Mount, MountError> {
-        let config = options.config(rustix::process::geteuid().is_root())?;
-        let directory = place::prepare(&options.directory)?;
-        let explain = |error| MountError::explain(&directory, &error);
-
-        let invalidations = fileops.invalidations();
-        let (server, waits, over) = Server::new(fileops, connection).map_err(explain)?;
-        let resends = server.resends.clone();
-        let session = Session::new(server, &directory, &config).map_err(explain)?;
-        let mut mount = Mount {
-            entry: mountinfo::top(&directory).ok().flatten(),
-            directory: directory.clone(),
-            waits,
-            over: over.clone(),
-            resends,
-            session: None,
-            is_taken_over: false,
-            keeping: None,
-            invalidator: None,
-        };
-        mount.keeping = keep(&mount, &session);
-        let session = session.spawn().map_err(explain)?;
-        mount.invalidator =
-            Some(Invalidator::start(invalidations, session.notifier(), over).map_err(explain)?);
-        mount.session = Some(session);
-        tracing::info!(?directory, "mounted");
-        Ok(mount)
-    }
-
-    /// Gives a word when another engine wants to take the mount over: [`leave`](Self::leave) it then.
-    /// `None` where no keeper holds it.
+    /// Gives a word when another engine wants to take the mount over: [`fall_silent`](Self::fall_silent),
+    /// end what is to be ended, and [`leave`](Self::leave) it. `None` where no keeper holds it.
     pub fn make_way(&self) -> Option<async_channel::Receiver<()>> {
         self.keeping.as_ref().map(Keeping::make_way)
     }
 
-    /// Leaves the mount to its keeper. Requests are served until the process ends, which is to be soon:
-    /// the next engine waits for that.
+    /// Nothing is answered any more: all that waits and all that comes is the next engine's, also what
+    /// fails here because the rest of the engine is ending.
+    pub fn fall_silent(&self) {
+        if let Some(Err(error)) = self.channel.as_ref().map(Channel::silence) {
+            tracing::warn!(%error, "programs may see errors until the next engine is there");
+        }
+    }
+
+    /// Leaves the mount to its keeper. The process is to end soon: the next engine waits for that.
     pub fn leave(mut self) {
         std::mem::forget(self.session.take());
         std::mem::forget(self.keeping.take());
@@ -172,9 +166,10 @@ impl Mount {
             return;
         };
         self.waits.stop();
-        // Unmounts, unless a program is in it.
+        self.channel = None;
+        // Unmounts, unless a program is in it, or it was taken over.
         drop(session);
-        if self.is_taken_over && self.entry.as_ref().is_some_and(|entry| self.is_there(entry)) {
+        if self.entry.as_ref().is_some_and(|entry| self.is_there(entry)) {
             recover::unmount(&self.directory);
         }
         if let Some(entry) = self.entry.take() {
@@ -211,8 +206,7 @@ impl Mount {
     }
 
     fn is_there(&self, entry: &mountinfo::Entry) -> bool {
-        let top = mountinfo::top(&self.directory).ok().flatten();
-        top.is_some_and(|top| top.id == entry.id)
+        entry_at(&self.directory).is_some_and(|top| top.id == entry.id)
     }
 
     fn is_over_within(&self, time: Duration) -> bool {
@@ -224,6 +218,10 @@ impl Mount {
         });
         waiting.is_ok() && told.recv_timeout(time) != Err(RecvTimeoutError::Timeout)
     }
+}
+
+fn entry_at(directory: &Path) -> Option<mountinfo::Entry> {
+    mountinfo::top(directory).ok().flatten()
 }
 
 impl Drop for Mount {

@@ -70,11 +70,6 @@ impl OpenFiles {
         Ok(OpenFiles { connection: Some(connection), table: Some(table), left, before })
     }
 
-    /// The number of the connection; 0 where there is none.
-    pub fn connection(&self) -> u64 {
-        self.connection.map_or(0, |connection| connection.id)
-    }
-
     /// Whether all that the kernel has open is known.
     pub fn is_taken_over(&self) -> bool {
         self.connection.is_some_and(|connection| connection.lives)

@@ -1,11 +1,15 @@
 //! What a keeper and an engine say to one another: one message a packet, with a descriptor where one is
 //! handed over.
 
+use std::ffi::OsStr;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recvmsg, sendmsg,
@@ -14,18 +18,40 @@ use rustix::net::{
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::recover;
+
 const LONGEST_BYTES: usize = 16 << 10;
 
 /// The connection of a mount to the kernel, as whoever takes it over must know it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub(super) struct About {
-    pub id: u64,
-    pub directory: Vec<u8>,
-    pub options: Vec<String>,
+pub(crate) struct About {
+    pub(super) id: u64,
+    pub(super) directory: Vec<u8>,
+    pub(super) options: Vec<String>,
     /// Its name under `/sys/fs/fuse/connections`.
-    pub minor: Option<u32>,
+    pub(super) minor: Option<u32>,
     /// Requests that an engine took along are sent again (Linux 6.9 and later).
-    pub resends: bool,
+    pub(super) resends: bool,
+}
+
+impl About {
+    pub fn new(id: u64, directory: &Path, options: &[String], minor: Option<u32>, resends: bool) -> About {
+        let directory = directory.as_os_str().as_bytes().to_vec();
+        About { id, directory, options: options.to_vec(), minor, resends }
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        Path::new(OsStr::from_bytes(&self.directory))
+    }
+
+    /// Takes the mount away. Whoever waits in it gets an error.
+    pub(super) fn end(&self) -> Result<(), String> {
+        let detached = recover::detach(self.directory());
+        if let Some(minor) = self.minor {
+            recover::abort(minor);
+        }
+        detached
+    }
 }
 
 #[derive(PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -64,6 +90,11 @@ impl Line {
         let fd = socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
         connect(&fd, &SocketAddrUnix::new(socket)?)?;
         Ok(Line(fd))
+    }
+
+    /// What is received from now on comes within this, or an error does.
+    pub fn wait_at_most(&self, time: Option<Duration>) -> io::Result<()> {
+        Ok(set_socket_timeout(&self.0, Timeout::Recv, time)?)
     }
 
     pub fn send(&self, message: &impl Serialize, fd: Option<BorrowedFd<'_>>) -> io::Result<()> {
@@ -114,8 +145,7 @@ mod tests {
     fn a_descriptor_goes_along() {
         let (a, b) = Line::pair().unwrap();
         let b = Line::from_fd(b);
-        let about =
-            About { id: 7, directory: b"/m".to_vec(), options: vec![], minor: Some(3), resends: true };
+        let about = About::new(7, Path::new("/m"), &[], Some(3), true);
         let file = tempfile::tempfile().unwrap();
         a.send(&ToKeeper::Hold(about.clone()), Some(file.as_fd())).unwrap();
         a.send(&ToKeeper::End, None).unwrap();

@@ -14,13 +14,20 @@ mod process;
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::thread;
+use std::time::Duration;
 
-use line::{About, FromKeeper, Line, ToKeeper};
+pub(crate) use line::About;
+use line::{FromKeeper, Line, ToKeeper};
+
+/// A keeper has little to do.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
+/// An engine that makes way ends what it has under way with servers first.
+const MAKES_WAY_WITHIN: Duration = Duration::from_secs(60);
 
 /// Where a keeper of a mount can be met, and how one is started.
 #[derive(Clone, Debug)]
@@ -63,19 +70,17 @@ impl Kept {
 
     /// Whether it is the mount that is wanted.
     pub fn is(&self, directory: &Path, options: &[String]) -> bool {
-        self.about.directory == directory.as_os_str().as_bytes() && self.about.options == options
+        self.about.directory() == directory && self.about.options == options
     }
 
     /// Nobody can serve it: it goes, and who waits in it gets an error.
     pub fn end(self) {
-        let directory = Path::new(OsStr::from_bytes(&self.about.directory));
-        if let Err(cause) = crate::recover::detach(directory) {
-            tracing::warn!(?directory, cause, "a mount that cannot be taken over stays");
+        if let Err(cause) = self.about.end() {
+            tracing::warn!(directory = ?self.about.directory(), cause, "a mount that cannot be taken over stays");
         }
-        if let Some(minor) = self.about.minor {
-            crate::recover::abort(minor);
-        }
+        // Until it has gone: the next keeper is met at the same place.
         let _ = self.line.send(&ToKeeper::End, None);
+        let _ = self.line.receive::<FromKeeper>();
     }
 
     pub(crate) fn into_keeping(self) -> Keeping {
@@ -87,6 +92,7 @@ impl KeeperPlace {
     /// `replace`: an engine that serves the mount is asked to make way, and this waits until it has.
     pub fn find(&self, replace: bool) -> Found {
         let found = Line::connect(&self.socket).and_then(|line| {
+            line.wait_at_most(Some(if replace { MAKES_WAY_WITHIN } else { ANSWERS_WITHIN }))?;
             line.send(&ToKeeper::Take { replace }, None)?;
             Ok((line.receive::<FromKeeper>()?, line))
         });
@@ -105,7 +111,7 @@ impl KeeperPlace {
     }
 
     /// Starts a keeper and gives it the descriptor.
-    pub(crate) fn hold(&self, about: &Hold<'_>, fd: BorrowedFd<'_>) -> io::Result<Keeping> {
+    pub(crate) fn hold(&self, about: About, fd: BorrowedFd<'_>) -> io::Result<Keeping> {
         let (line, theirs) = Line::pair()?;
         let mut child = Command::new(&self.program)
             .arg0("holdfast")
@@ -119,13 +125,7 @@ impl KeeperPlace {
             .spawn()?;
         // It outlives us; where it does not, somebody has to take note of its end.
         thread::Builder::new().name("keeper-end".into()).spawn(move || child.wait())?;
-        let about = About {
-            id: about.id,
-            directory: about.directory.as_os_str().as_bytes().to_vec(),
-            options: about.options.to_vec(),
-            minor: about.minor,
-            resends: about.resends,
-        };
+        line.wait_at_most(Some(ANSWERS_WITHIN))?;
         line.send(&ToKeeper::Hold(about), Some(fd))?;
         match line.receive::<FromKeeper>()? {
             Some((FromKeeper::Held, _)) => Ok(Keeping::new(line)),
@@ -134,24 +134,18 @@ impl KeeperPlace {
     }
 }
 
-/// What a keeper is told about a new mount.
-pub(crate) struct Hold<'a> {
-    pub id: u64,
-    pub directory: &'a Path,
-    pub options: &'a [String],
-    pub minor: Option<u32>,
-    pub resends: bool,
-}
-
 /// The line to the keeper of a mount that is served.
 pub(crate) struct Keeping {
-    line: std::sync::Arc<Line>,
+    line: Arc<Line>,
     make_way: async_channel::Receiver<()>,
 }
 
 impl Keeping {
     fn new(line: Line) -> Keeping {
-        let line = std::sync::Arc::new(line);
+        if let Err(error) = line.wait_at_most(None) {
+            tracing::warn!(%error, "the keeper is not heard for long");
+        }
+        let line = Arc::new(line);
         let (tell, make_way) = async_channel::bounded(1);
         let listening = line.clone();
         let started = thread::Builder::new().name("keeper-line".into()).spawn(move || {

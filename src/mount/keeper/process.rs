@@ -4,11 +4,9 @@
 //! programs wait with it. Where none comes, or where the kernel could not send again what the engine had
 //! taken along, it ends the connection: nobody hangs.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,10 +16,12 @@ use rustix::net::{
 };
 
 use super::line::{About, FromKeeper, Line, ToKeeper};
-use crate::recover;
 
 /// How long programs wait for the next engine.
 const WAIT_FOR_ENGINE: Duration = Duration::from_secs(30);
+
+/// Whoever comes to the door asks at once.
+const SPEAKS_WITHIN: Duration = Duration::from_secs(1);
 
 /// Holds what the engine at the other end of the standard input hands over, until that is over.
 pub(super) fn run(socket: PathBuf) -> io::Result<()> {
@@ -115,6 +115,8 @@ impl Keeper {
     fn answer_door(&mut self) {
         let Ok(fd) = accept_with(&self.listener, SocketFlags::CLOEXEC) else { return };
         let line = Line::from_fd(fd);
+        // Who has nothing to say holds nobody up.
+        let _ = line.wait_at_most(Some(SPEAKS_WITHIN));
         let Ok(Some((ToKeeper::Take { replace }, _))) = line.receive::<ToKeeper>() else { return };
         match &self.engine {
             None => self.hand_over(line),
@@ -141,10 +143,8 @@ impl Keeper {
     /// Takes the mount away. Whoever waits in it gets an error.
     fn end(&self) {
         let _ = fs::remove_file(&self.socket);
-        let _ = recover::detach(Path::new(OsStr::from_bytes(&self.about.directory)));
-        if let Some(minor) = self.about.minor {
-            recover::abort(minor);
-        }
+        // Nobody is there to be told where it stays.
+        let _ = self.about.end();
     }
 }
 
